@@ -1,0 +1,75 @@
+# Each target does its own set-up. Python 3.11+ and make are all that must be there.
+SHELL := /bin/sh
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .uv/bin/uv
+BIN := .venv/bin
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+
+.PHONY: help run setup test check lint types layers fuzz eval bench lock openapi clean
+.DEFAULT_GOAL := help
+
+help: ## what each target does
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.run ## set up, load the corpus on first start, serve on http://127.0.0.1:4000
+	$(BIN)/sengol-api serve
+
+setup: .venv/.dev ## everything that development needs
+
+test: .venv/.dev ## every test that needs nothing from outside the package registry
+	$(BIN)/pytest
+
+check: lint types layers fuzz ## style, types, layers, and hostile requests from the OpenAPI document
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+layers: .venv/.dev
+	$(BIN)/lint-imports --no-cache
+
+fuzz: .venv/.dev ## schemathesis against the real server
+	$(BIN)/python tests/fuzz.py
+
+eval: .venv/.dev ## quality of the search and of the questions' evidence, against BM25 and random
+	$(BIN)/python eval/run.py
+
+bench: .venv/.dev ## speed and size of the main job on this machine
+	$(BIN)/python bench/main_job.py
+
+openapi: .venv/.run ## print the OpenAPI document
+	$(BIN)/sengol-api openapi
+
+lock: $(UV) ## resolve the dependencies again (hash-pinned, for every platform)
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header pyproject.toml -o locks/run.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header pyproject.toml --group dev -c locks/run.txt -o locks/dev.txt
+
+clean: ## remove what set-up made (not the data directory)
+	rm -rf .venv .uv
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Sengol API needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11 (or newer).")'
+	@$(PYTHON) -m venv .uv || { echo "Could not make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.made: | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@touch $@
+
+.venv/.run: pyproject.toml locks/run.txt | .venv/.made
+	@echo "Setting up (the first time takes about a minute) ..."
+	@$(INSTALL) --require-hashes -r locks/run.txt
+	@$(INSTALL) --no-deps -e .
+	@touch $@
+
+.venv/.dev: pyproject.toml locks/dev.txt | .venv/.made
+	@echo "Setting up for development ..."
+	@$(INSTALL) --require-hashes -r locks/dev.txt
+	@$(INSTALL) --no-deps -e .
+	@touch $@ .venv/.run

@@ -1,0 +1,70 @@
+"""Exact nearest-neighbour search: one matrix product. At this size it is faster than it is worth approximating."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sengol_api.review.ports import Hit, Vectors
+
+
+class ExactIndex:
+    """The ``VectorIndex`` in memory.
+
+    Args:
+        ids: one per vector.
+        vectors: unit vectors, shape (n, dimension), float32.
+    """
+
+    def __init__(self, ids: Sequence[str], vectors: Vectors) -> None:
+        if vectors.ndim != 2 or len(ids) != len(vectors):
+            raise ValueError(f"{len(ids)} ids for vectors of shape {vectors.shape}")
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        self._ids = [ids[row] for row in order]
+        self._rows = {key: row for row, key in enumerate(self._ids)}
+        self._matrix = np.ascontiguousarray(vectors[order], dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    async def search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None = None) -> list[list[Hit]]:
+        """See the port."""
+        self._check(queries, ndim=2)
+        return await asyncio.to_thread(self._search, queries, limit, allowed)
+
+    async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
+        """See the port."""
+        self._check(query, ndim=1)
+        rows = [self._rows.get(key, -1) for key in ids]
+        if not rows:
+            return []
+        scores = self._matrix[rows] @ query if len(self) else np.zeros(len(rows))
+        return [float(score) if row >= 0 else 0.0 for row, score in zip(rows, scores, strict=True)]
+
+    def _search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None) -> list[list[Hit]]:
+        columns = None if allowed is None else self._columns(allowed)
+        matrix = self._matrix if columns is None else self._matrix[columns]
+        count = min(limit, len(matrix))
+        if count <= 0:
+            return [[] for _ in range(len(queries))]
+        scores = queries @ matrix.T
+        answers = []
+        for row in scores:
+            top = np.argpartition(-row, count - 1)[:count] if count < len(row) else np.arange(len(row))
+            # A stable sort of ascending positions breaks ties by id, because the rows are in the order of their ids.
+            top = np.sort(top)
+            top = top[np.argsort(-row[top], kind="stable")]
+            places = top if columns is None else columns[top]
+            answers.append([Hit(self._ids[p], float(s)) for p, s in zip(places, row[top], strict=True)])
+        return answers
+
+    def _columns(self, allowed: frozenset[str]) -> NDArray[np.intp]:
+        return np.array(sorted(self._rows[key] for key in allowed if key in self._rows), dtype=np.intp)
+
+    def _check(self, vectors: Vectors, *, ndim: int) -> None:
+        dimension = self._matrix.shape[1]
+        if vectors.ndim != ndim or vectors.shape[-1] != dimension:
+            raise ValueError(f"expected vectors of dimension {dimension}, got an array of shape {vectors.shape}")
+        if not np.isfinite(vectors).all():
+            raise ValueError("a vector holds a value that is not finite")

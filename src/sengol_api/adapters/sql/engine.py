@@ -1,0 +1,120 @@
+"""Connections: one engine for reading and one for writing, errors translated where they come in."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from sengol_api.review.errors import DatabaseError
+
+BUSY_TIMEOUT_MS = 5000
+_WRITES = "sengol_writes"
+
+
+def async_url(url: str) -> sa.URL:
+    """The URL with the driver that we use: aiosqlite or asyncpg.
+
+    Raises:
+        ValueError: neither a SQLite nor a PostgreSQL URL.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ValueError("not a database URL; use sqlite:///path or postgresql://user:password@host/name") from None
+    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+    driver = drivers.get(parsed.drivername.partition("+")[0])
+    if driver is None:
+        raise ValueError(f"{parsed.drivername} is not supported; use sqlite or postgresql")
+    return parsed.set(drivername=driver)
+
+
+def _configure_sqlite(engine: sa.Engine) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's adapter has no public type
+        connection.isolation_level = None  # we begin transactions ourselves, below
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # what was acknowledged survives a power cut, not only a crash
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A deferred transaction that turns into a writer fails at once when another wrote since; an immediate one waits.
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Database:
+    """The database behind all SQL adapters.
+
+    Args:
+        url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+
+    Raises:
+        ValueError: the URL is of no supported kind.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = async_url(url)
+        self.is_sqlite = parsed.drivername.startswith("sqlite")
+        options = {} if self.is_sqlite else {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+        self._engine: AsyncEngine = create_async_engine(parsed, **options)
+        if self.is_sqlite:
+            _configure_sqlite(self._engine.sync_engine)
+        self._writer = self._engine.execution_options(**{_WRITES: True})
+
+    @property
+    def shown_url(self) -> str:
+        """The URL with its password hidden."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads."""
+        async with _translated("read"), self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes: committed and durable when the block is left, undone when it raises."""
+        async with _translated("written to"), self._writer.begin() as connection:
+            yield connection
+
+    async def ping(self) -> None:
+        """Ask the database for a one."""
+        async with self.read() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _translated(action: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise DatabaseError(
+            f"The database could not be {action}; nothing was changed. Try again, and see the server's log.",
+            {"cause": type(cause).__name__},
+        ) from error
+
+
+def upsert(connection: AsyncConnection, table: sa.Table, keys: list[str]) -> Any:  # noqa: ANN401 - two dialects' insert
+    """An INSERT that updates all other columns when the key is there, for either database."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    statement = insert(table)
+    rest = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)

@@ -1,0 +1,1 @@
+"""The HTTP face: declared operations, wire shapes, errors, the OpenAPI document."""

@@ -1,0 +1,121 @@
+"""The application: every operation on its path, the documentation beside them, the middleware around them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sengol_api.api import docs_page
+from sengol_api.api.dispatch import PathEndpoint
+from sengol_api.api.errors import MethodNotAllowedError, respond
+from sengol_api.api.middleware import RequestContext
+from sengol_api.api.openapi import document
+from sengol_api.api.operations import Operation
+from sengol_api.api.routes import auth, health, incidents, questions, reviews
+from sengol_api.api.services import ApiOptions, Services
+from sengol_api.review.errors import NotFoundError
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *auth.OPERATIONS,
+    *reviews.OPERATIONS,
+    *questions.OPERATIONS,
+    *incidents.OPERATIONS,
+    *health.OPERATIONS,
+)
+
+
+@cache
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document of all operations."""
+    return document(OPERATIONS)
+
+
+class _Page:
+    """A fixed answer to GET, made at the first request."""
+
+    def __init__(self, content: Callable[[], bytes], media_type: str, headers: dict[str, str]) -> None:
+        self._content = cache(content)
+        self._media_type = media_type
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in {"GET", "HEAD"}:
+            response = Response(self._content(), 200, self._headers, self._media_type)
+        else:
+            allowed = ["GET", "HEAD"]
+            error = MethodNotAllowedError(
+                f"{scope['method']} is not a method of this route; it has GET, HEAD.", {"allowed": allowed}
+            )
+            response = respond(error, scope["state"]["request_id"])
+        await response(scope, receive, send)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        return
+    error = NotFoundError("There is no such route; GET /docs lists those there are.", {"path": scope["path"][:200]})
+    await respond(error, scope["state"]["request_id"])(scope, receive, send)
+
+
+class _Labelled:
+    """Leaves the path's template where the log finds it: ids do not belong in a label."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        self._path = path
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["route"] = self._path
+        await self._app(scope, receive, send)
+
+
+def create_app(open_services: Callable[[], AbstractAsyncContextManager[Services]], options: ApiOptions | None = None) -> ASGIApp:
+    """Make the ASGI application.
+
+    Args:
+        open_services: opens what the operations need when the server starts, and closes it when the server stops.
+        options: of the HTTP face.
+    """
+    chosen = options or ApiOptions()
+    opened: list[Services] = []
+
+    @asynccontextmanager
+    async def lifespan(_app: Router) -> AsyncIterator[None]:
+        async with open_services() as services:
+            opened.append(services)
+            try:
+                yield
+            finally:
+                opened.clear()
+
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in OPERATIONS:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    endpoints: dict[str, ASGIApp] = {
+        path: PathEndpoint(operations, lambda: opened[0], chosen) for path, operations in by_path.items()
+    }
+    endpoints["/openapi.json"] = _Page(lambda: msgspec.json.encode(openapi()), "application/json", {})
+    endpoints["/docs"] = _Page(
+        lambda: docs_page.page(openapi()).encode(),
+        "text/html",
+        {"Content-Security-Policy": docs_page.CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"},
+    )
+    routes = [Route(path, _Labelled(path, app)) for path, app in endpoints.items()]
+    router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
+    inner: ASGIApp = router
+    if chosen.origins:
+        inner = CORSMiddleware(
+            router,
+            allow_origins=chosen.origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "X-Request-Id", "X-Request-Timeout-Ms"],
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+            max_age=600,
+        )
+    return RequestContext(inner, slow_request=chosen.slow_request)

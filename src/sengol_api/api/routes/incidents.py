@@ -1,0 +1,101 @@
+"""Incidents: search, batch search, statistics."""
+
+import asyncio
+from typing import Any
+
+from sengol_api.api import examples, present, wire
+from sengol_api.api.operations import Answer, Call, Example, Operation
+from sengol_api.review.incident import IncidentFilter
+from sengol_api.review.statistics import summarise
+from sengol_api.review.vocabulary import Vocabulary
+
+_LISTS = ("industries", "severities", "incident_types", "attack_types", "countries", "sources", "kinds")
+
+
+def to_filter(given: wire.FilterIn, vocabulary: Vocabulary) -> IncidentFilter:
+    """A filter in codes: an industry may be named as people name it."""
+    industries = {term.code if (term := vocabulary.resolve("industries", name)) else name for name in given.industries}
+    lists: dict[str, Any] = {name: frozenset(getattr(given, name)) for name in _LISTS}
+    lists["industries"] = frozenset(industries)
+    lists["countries"] = frozenset(country.upper() for country in given.countries)
+    return IncidentFilter(**lists, year_from=given.year_from, year_to=given.year_to)
+
+
+async def search(call: Call) -> Answer:
+    """Search incidents."""
+    body: wire.SearchIn = call.body
+    return Answer((await _search(call, [body.query], body.filter, body.limit))[0])
+
+
+async def search_batch(call: Call) -> Answer:
+    """Several searches in one go."""
+    body: wire.BatchSearchIn = call.body
+    return Answer(wire.BatchSearchOut(results=await _search(call, body.queries, body.filter, body.limit)))
+
+
+async def _search(call: Call, queries: list[str], given: wire.FilterIn, limit: int) -> list[wire.SearchOut]:
+    services = call.services
+    condition = to_filter(given, services.vocabulary)
+    found = await services.search(queries, condition=condition, limit=limit)
+    version = services.corpus.version
+    return [
+        present.found(query, items, corpus_version=version, attribution=services.attribution)
+        for query, items in zip(queries, found, strict=True)
+    ]
+
+
+async def statistics(call: Call) -> Answer:
+    """What the incidents of a filter have in common."""
+    services = call.services
+    given: wire.StatisticsIn = call.query
+    lists: dict[str, Any] = {name: _split(getattr(given, name)) for name in _LISTS}
+    condition = to_filter(wire.FilterIn(**lists, year_from=given.year_from, year_to=given.year_to), services.vocabulary)
+    admitted = (incident for incident in services.corpus.all() if condition.admits(incident))
+    result = await asyncio.to_thread(summarise, admitted)
+    return Answer(
+        wire.StatisticsOut(**present.summary(result), corpus_version=services.corpus.version, attribution=services.attribution)
+    )
+
+
+def _split(value: str | None) -> list[str]:
+    return [part.strip() for part in (value or "").split(",") if part.strip()]
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/api/incidents/search",
+        name="searchIncidents",
+        summary="Search incidents",
+        description="By meaning and by words. `similarity` is the cosine of query and incident, 0-1.",
+        tag="Incidents",
+        handler=search,
+        body=wire.SearchIn,
+        answer=wire.Success[wire.SearchOut],
+        example=Example(wire.Success(data=examples.FOUND_ALL), examples.SEARCH),
+    ),
+    Operation(
+        method="POST",
+        path="/api/incidents/search/batch",
+        name="searchIncidentsBatch",
+        summary="Search for several things at once",
+        description="Up to 50 queries under one filter; one result each, in their order.",
+        tag="Incidents",
+        handler=search_batch,
+        body=wire.BatchSearchIn,
+        answer=wire.Success[wire.BatchSearchOut],
+        example=Example(wire.Success(data=wire.BatchSearchOut(results=[examples.FOUND_ALL])), examples.BATCH),
+    ),
+    Operation(
+        method="GET",
+        path="/api/incidents/statistics",
+        name="incidentStatistics",
+        summary="Statistics over a filter",
+        description="Counts, and the median and quartiles of costs and records. Fines, losses and ransoms are never mixed.",
+        tag="Incidents",
+        handler=statistics,
+        query=wire.StatisticsIn,
+        answer=wire.Success[wire.StatisticsOut],
+        example=Example(wire.Success(data=examples.STATISTICS)),
+    ),
+)

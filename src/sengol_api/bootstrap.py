@@ -1,0 +1,241 @@
+"""The one place that wires: settings in, services out."""
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from sengol_api.adapters.argon2_hasher import Argon2Hasher
+from sengol_api.adapters.bm25_index import Bm25Index
+from sengol_api.adapters.catalogue_files import load_catalogue, load_vocabulary
+from sengol_api.adapters.corpus import genai, own
+from sengol_api.adapters.corpus.ingestion import Report, Reporter, Silent, ingest_files
+from sengol_api.adapters.corpus.readers import Format
+from sengol_api.adapters.exact_index import ExactIndex
+from sengol_api.adapters.memory_cache import MemoryCache
+from sengol_api.adapters.sql.engine import Database
+from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
+from sengol_api.adapters.sql.reviews import SqlReviewStore
+from sengol_api.adapters.sql.schema import migrate
+from sengol_api.adapters.sql.users import SqlUserStore
+from sengol_api.api.app import create_app
+from sengol_api.api.services import ApiOptions, Services
+from sengol_api.api.tokens import Tokens
+from sengol_api.data_dir import StartError, alone, ensure_data_dir, jwt_secret
+from sengol_api.observability.logging import configure as configure_logging
+from sengol_api.observability.progress import progress_bar
+from sengol_api.review.corpus import Corpus
+from sengol_api.review.errors import AppError
+from sengol_api.review.generate import GenerateQuestions
+from sengol_api.review.generate import prepare as prepare_knowledge
+from sengol_api.review.incident import Incident
+from sengol_api.review.ports import Embedder
+from sengol_api.review.search import SearchIncidents
+from sengol_api.settings import Settings, load
+
+_log = logging.getLogger(__name__)
+
+ATTRIBUTION: Final = f"{genai.ATTRIBUTION}. Cyber, cloud and compliance incidents: facts from the sources that they name"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A part of the corpus that comes with the installation."""
+
+    name: str
+    version: str
+    read: Callable[[], Iterable[Incident]]
+
+
+def origins() -> tuple[Origin, ...]:
+    """The parts of the corpus."""
+    return (
+        Origin(genai.ORIGIN, genai.corpus_version(), lambda: genai.read_genai(load_vocabulary())),
+        Origin(own.ORIGIN, own.corpus_version(), own.read_own),
+    )
+
+
+def utc_now() -> dt.datetime:
+    """The present moment."""
+    return dt.datetime.now(dt.UTC)
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of the settings.
+
+    Raises:
+        StartError: the URL or the data directory cannot be used.
+    """
+    ensure_data_dir(settings)
+    try:
+        return Database(settings.database)
+    except ValueError as error:
+        raise StartError(f"DATABASE_URL: {error}") from None
+
+
+async def prepare(settings: Settings, reporter: Reporter | None = None) -> Mapping[str, Change]:
+    """Bring schema and corpus up to date. Nothing is served yet, so it may block; of several workers one does the work.
+
+    Args:
+        settings: where.
+        reporter: is told how the work goes on.
+
+    Returns:
+        What was done, by origin; empty when all was up to date.
+    """
+    database = open_database(settings)
+    try:
+        with alone(ensure_data_dir(settings)):
+            await migrate(database)
+            return await _load_stale(database, reporter or Silent())
+    finally:
+        await database.close()
+
+
+async def _load_stale(database: Database, reporter: Reporter) -> dict[str, Change]:
+    """Load the origins whose version is not the stored one. Deciding that needs no embedder."""
+    wanted = {origin.name: f"{origin.version}/{embedder_name()}" for origin in origins()}
+    stored = await SqlIncidentStore.versions_in(database)
+    stale = [origin for origin in origins() if stored.get(origin.name) != wanted[origin.name]]
+    if not stale:
+        return {}
+    store = SqlIncidentStore(database, make_embedder(), now=utc_now)
+    done = {}
+    for origin in stale:
+        incidents = list(origin.read())
+        reporter.begin(origin.name, len(incidents))
+        done[origin.name] = await store.put(
+            origin.name, incidents, version=wanted[origin.name], remove_others=True, on_progress=reporter.advance
+        )
+    return done
+
+
+def embedder_name() -> str:
+    """The name of the embedder, known without loading it."""
+    from sengol_api.adapters.wordllama_embedder import NAME
+
+    return NAME
+
+
+def make_embedder() -> Embedder:
+    """The embedder of the settings; there is one so far."""
+    from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
+
+    return WordLlamaEmbedder()
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Everything that the operations need, from a prepared database.
+
+    Raises:
+        StartError: the database holds no corpus yet.
+    """
+    started_at = utc_now()
+    database = open_database(settings)
+    hasher = Argon2Hasher()
+    try:
+        embedder = await asyncio.to_thread(make_embedder)
+        stored = await SqlIncidentStore(database, embedder, now=utc_now).load()
+        if not stored.incidents:
+            raise StartError("The database holds no incidents. Start with «sengol-api serve», which loads them.")
+        corpus = Corpus(stored.incidents, version=stored.version)
+        ids = [incident.id for incident in stored.incidents]
+        index = ExactIndex(ids, stored.vectors)
+        keywords = await asyncio.to_thread(Bm25Index, ids, [i.searchable for i in stored.incidents])
+        vocabulary = load_vocabulary()
+        knowledge = await prepare_knowledge(load_catalogue(), vocabulary, corpus, embedder, index)
+        cache = MemoryCache(max_entries=settings.cache_max_size, ttl=settings.cache_ttl) if settings.cache_enabled else None
+        yield Services(
+            users=SqlUserStore(database),
+            reviews=SqlReviewStore(database),
+            hasher=hasher,
+            tokens=Tokens(jwt_secret(settings), seconds=settings.token_seconds, now=utc_now),
+            generate=GenerateQuestions(knowledge, embedder=embedder, index=index, keywords=keywords, cache=cache, now=utc_now),
+            search=SearchIncidents(corpus, embedder=embedder, index=index, keywords=keywords),
+            corpus=corpus,
+            vocabulary=vocabulary,
+            attribution=ATTRIBUTION,
+            now=utc_now,
+            started_at=started_at,
+        )
+    finally:
+        hasher.close()
+        await database.close()
+
+
+def api_options(settings: Settings) -> ApiOptions:
+    """What the HTTP face is told."""
+    return ApiOptions(request_timeout=settings.request_timeout, slow_request=settings.slow_request_ms, origins=settings.origins)
+
+
+def application() -> ASGIApp:
+    """The ASGI application of the environment's settings: what a worker process of a server loads.
+
+    Starting up brings schema and corpus up to date and loads the corpus; a start that cannot be says why in one line.
+    """
+    settings = load()
+    configure_logging(settings.log_level, settings.log_format)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Services]:
+        try:
+            with progress_bar() as bar:
+                await prepare(settings, bar)
+            async with open_services(settings) as services:
+                yield services
+        except (StartError, AppError) as error:
+            _log.critical("cannot start: %s", error)
+            raise
+
+    return create_app(opened, api_options(settings))
+
+
+async def ingest(settings: Settings, files: Sequence[Path], kind: Format | None, reporter: Reporter) -> Report:
+    """Add the incidents of files to the corpus.
+
+    Raises:
+        IngestError: a file's format is not known.
+    """
+    database = open_database(settings)
+    try:
+        with alone(ensure_data_dir(settings)):
+            await migrate(database)
+            store = SqlIncidentStore(database, make_embedder(), now=utc_now)
+            return await ingest_files(store, files, kind, vocabulary=load_vocabulary(), today=utc_now().date(), reporter=reporter)
+    finally:
+        await database.close()
+
+
+async def probe(settings: Settings) -> dict[str, tuple[bool, str]]:
+    """Whether each dependency answers, and what it says."""
+    answers: dict[str, tuple[bool, str]] = {}
+    database = open_database(settings)
+    try:
+        versions = await SqlIncidentStore.versions_in(database)
+        answers["database"] = (True, database.shown_url)
+        loaded = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+        answers["corpus"] = (True, loaded) if versions else (False, "not loaded yet; «sengol-api serve» loads it")
+    except AppError as error:
+        await _explain_database(database, answers, error)
+    finally:
+        await database.close()
+    try:
+        answers["embedder"] = (True, make_embedder().name)
+    except (RuntimeError, OSError) as error:
+        answers["embedder"] = (False, str(error))
+    return answers
+
+
+async def _explain_database(database: Database, answers: dict[str, tuple[bool, str]], error: AppError) -> None:
+    try:
+        await database.ping()
+        answers["database"] = (True, f"{database.shown_url}, without our tables yet; «sengol-api serve» makes them")
+    except AppError:
+        answers["database"] = (False, f"{database.shown_url}: {error.metadata.get('cause', error)}")

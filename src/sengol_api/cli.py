@@ -1,0 +1,145 @@
+"""The command line."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sengol_api import __version__
+from sengol_api.settings import Settings, SettingsError, load, read_environment, suspects, unused, variables
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Risk and compliance reviews answered from past incidents.",
+)
+out = Console()
+err = Console(stderr=True)
+
+DataDir = Annotated[str | None, typer.Option(help="Folder for the embedded database and the development secret.")]
+
+
+def _fail(message: str, code: int = 2) -> typer.Exit:
+    err.print(message, style="red", markup=False, highlight=False)
+    return typer.Exit(code)
+
+
+def _settings(**overrides: str | int | None) -> Settings:
+    try:
+        settings = load(**overrides)
+    except SettingsError as error:
+        raise _fail(str(error)) from None
+    environment = read_environment()
+    for name, near in suspects(environment):
+        err.print(f"warning: {name} is not a setting; did you mean {near}?", style="yellow", markup=False)
+    if given := unused(environment):
+        err.print(f"warning: not used by this version: {', '.join(given)}", style="yellow", markup=False)
+    return settings
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any free one.")] = None,
+    data_dir: DataDir = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+) -> None:
+    """Serve the API; the first start loads the corpus."""
+    settings = _settings(host=host, port=port, data_dir=data_dir)
+    from sengol_api import server
+    from sengol_api.data_dir import StartError, jwt_secret
+
+    try:
+        jwt_secret(settings)
+        server.run(settings, workers=workers)
+    except StartError as error:
+        raise _fail(str(error)) from None
+    except OSError as error:
+        raise _fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --port.") from None
+
+
+@app.command()
+def check(data_dir: DataDir = None) -> None:
+    """Show the configuration, and whether each dependency answers."""
+    settings = _settings(data_dir=data_dir)
+    table = Table("setting", "value", "default", "unit", box=None, pad_edge=False)
+    for variable in variables():
+        value = getattr(settings, variable.field)
+        shown = ("(set)" if value else "(empty)") if variable.secret else str(value) if value != "" else "(empty)"
+        later = " [dim](not used yet)[/dim]" if variable.later else ""
+        default = "(empty)" if variable.default == "" else str(variable.default)
+        table.add_row(variable.name, shown + later, default, variable.unit)
+    out.print(table)
+    from sengol_api import bootstrap
+    from sengol_api.data_dir import StartError
+
+    try:
+        answers = asyncio.run(bootstrap.probe(settings))
+    except StartError as error:
+        raise _fail(str(error)) from None
+    out.print()
+    for name, (well, text) in answers.items():
+        out.print(f"[{'green' if well else 'red'}]{'ok  ' if well else 'DOWN'}[/] {name}: ", end="")
+        out.print(text, markup=False, highlight=False)
+    if not all(well for well, _ in answers.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="JSONL, CSV, VERIS JSON or ATLAS YAML files.")],
+    kind: Annotated[
+        Literal["jsonl", "csv", "veris", "atlas"] | None,
+        typer.Option("--format", help="jsonl, csv, veris or atlas; by default by the ending."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Add incidents of your own to the corpus. Doing it twice changes nothing."""
+    settings = _settings(data_dir=data_dir)
+    from sengol_api import bootstrap
+    from sengol_api.adapters.corpus.ingestion import IngestError
+    from sengol_api.data_dir import StartError
+    from sengol_api.observability.progress import progress_bar
+    from sengol_api.review.errors import AppError
+
+    try:
+        with progress_bar() as bar:
+            report = asyncio.run(bootstrap.ingest(settings, files, kind, bar))
+    except (StartError, AppError, IngestError) as error:
+        raise _fail(str(error)) from None
+    for bad in report.bad:
+        err.print(f"{bad.file}:{bad.line}: {bad.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        f"{report.change.added} added, {report.change.changed} changed, {report.change.unchanged} unchanged, "
+        f"{len(report.bad)} left out."
+    )
+    if report.change.added or report.change.changed:
+        out.print("A running server shows them after its next start.")
+    if report.bad:
+        raise typer.Exit(1)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    import msgspec
+
+    from sengol_api.api.app import openapi as document
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document())).decode() + "\n")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    out.print(__version__)
+
+
+def main() -> None:
+    """The entry of ``sengol-api``."""
+    app()

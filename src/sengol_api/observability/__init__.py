@@ -1,0 +1,1 @@
+"""Logs. Metrics and traces will stand beside them."""

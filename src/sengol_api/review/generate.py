@@ -1,0 +1,280 @@
+"""The main job: from a description to questions, each with its own incidents."""
+
+import asyncio
+import datetime as dt
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+
+from sengol_api.review import retrieval, selection, weights
+from sengol_api.review.area import Area, Catalogue
+from sengol_api.review.corpus import Corpus
+from sengol_api.review.facts import ReviewRequest, SystemFacts, normalise
+from sengol_api.review.incident import Incident
+from sengol_api.review.ports import Embedder, Hit, KeywordIndex, ResultCache, VectorIndex, Vectors
+from sengol_api.review.question import Question, build
+from sengol_api.review.regime import Regime, Status
+from sengol_api.review.statistics import Summary, summarise
+from sengol_api.review.vocabulary import Vocabulary
+
+CANDIDATES: Final = 80
+PROFILE: Final = 100
+AREA_SHARE: Final = 0.8
+SALIENT_WORDS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step of the work, for a person who waits."""
+
+    stage: Literal["areas", "evidence", "weights", "done"]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generated:
+    """The answer of the main job, without what differs between two askings of the same."""
+
+    questions: tuple[Question, ...]
+    summary: Summary
+    facts: SystemFacts
+    regimes: tuple[tuple[Regime, Status], ...]
+    incidents_found: int
+    average_similarity: float
+    as_of: dt.date
+    corpus_version: str
+    catalogue_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one call gave: the answer, where it came from, how long it took in milliseconds."""
+
+    generated: Generated
+    cache: Literal["hit", "miss"]
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known before any request: the catalogue, the corpus, and the areas' place in it.
+
+    Attributes:
+        area_vectors: one unit vector per area of the catalogue, shape (areas, dimension).
+        profiles: the incidents of each area in the corpus at large, whatever the system under review.
+    """
+
+    catalogue: Catalogue
+    vocabulary: Vocabulary
+    corpus: Corpus
+    area_vectors: Mapping[str, Vectors]
+    profiles: Mapping[str, tuple[Incident, ...]]
+
+
+async def prepare(
+    catalogue: Catalogue, vocabulary: Vocabulary, corpus: Corpus, embedder: Embedder, index: VectorIndex
+) -> Knowledge:
+    """Place every area in the corpus: one embedding call, one batch search."""
+    queries = await embedder.embed([area.query for area in catalogue.areas])
+    found = await index.search(queries, PROFILE, corpus.evidence_for(()))
+    return Knowledge(
+        catalogue,
+        vocabulary,
+        corpus,
+        {area.id: queries[row] for row, area in enumerate(catalogue.areas)},
+        {
+            area.id: tuple(corpus[hit.id] for hit in hits if hit.score >= retrieval.WEAK_SIMILARITY)
+            for area, hits in zip(catalogue.areas, found, strict=True)
+        },
+    )
+
+
+def _blend(area_vectors: Sequence[Vectors], description: Vectors) -> Vectors:
+    mixed = AREA_SHARE * np.stack(area_vectors) + (1 - AREA_SHARE) * description
+    norms = np.linalg.norm(mixed, axis=1, keepdims=True)
+    blended: Vectors = (mixed / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return blended
+
+
+class GenerateQuestions:
+    """The use case. It holds no state between requests but the cache of finished answers.
+
+    Args:
+        knowledge: catalogue, vocabulary and corpus.
+        embedder: for descriptions; the same that embedded the corpus.
+        index: nearest incidents by meaning.
+        keywords: best incidents by words.
+        cache: finished answers by key; None to work each time.
+        now: the present moment, in UTC.
+    """
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        *,
+        embedder: Embedder,
+        index: VectorIndex,
+        keywords: KeywordIndex,
+        cache: ResultCache | None,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._knowledge = knowledge
+        self._embedder = embedder
+        self._index = index
+        self._keywords = keywords
+        self._cache = cache
+        self._now = now
+
+    async def __call__(
+        self,
+        request: ReviewRequest,
+        *,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        skip_cache: bool = False,
+    ) -> Outcome:
+        """Answer a request.
+
+        Args:
+            request: what the reviewer said.
+            on_progress: is told of each step.
+            skip_cache: work anew even when the answer is known.
+        """
+        started = time.perf_counter()
+        as_of = self._now().date()
+        key = self._key(request, as_of)
+        known = None if self._cache is None or skip_cache else self._cache.get(key)
+        if isinstance(known, Generated):
+            on_progress(Progress("done", len(known.questions), len(known.questions)))
+            return Outcome(known, "hit", (time.perf_counter() - started) * 1000)
+        generated = await self._generate(request, as_of, on_progress)
+        if self._cache is not None:
+            self._cache.put(key, generated)
+        return Outcome(generated, "miss", (time.perf_counter() - started) * 1000)
+
+    def _key(self, request: ReviewRequest, as_of: dt.date) -> str:
+        """A hash of all that changes the answer; two requests that mean the same have the same."""
+        parts = {
+            name: sorted(value) if isinstance(value, frozenset) else value
+            for name in ReviewRequest.__slots__
+            for value in [getattr(request, name)]
+        }
+        versions = [self._knowledge.corpus.version, self._knowledge.catalogue.version, self._embedder.name]
+        canonical = json.dumps([parts, versions, as_of.isoformat()], sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    async def _generate(self, request: ReviewRequest, as_of: dt.date, on_progress: Callable[[Progress], None]) -> Generated:
+        knowledge = self._knowledge
+        facts = await asyncio.to_thread(normalise, request, knowledge.vocabulary)
+        regimes = selection.applicable(knowledge.catalogue, facts)
+        description = (await self._embedder.embed([facts.description]))[0]
+        chosen = self._choose(request, facts, regimes, description)
+        on_progress(Progress("areas", len(chosen), len(chosen)))
+        areas = [area for area, _ in chosen]
+        found = await self._retrieve(areas, facts, description) if areas else []
+        on_progress(Progress("evidence", len(chosen), len(chosen)))
+
+        def assemble() -> Generated:
+            questions = self._weigh(request, chosen, found, facts, regimes, as_of)
+            return self._finish(questions, facts, regimes, as_of)
+
+        generated = await asyncio.to_thread(assemble)
+        on_progress(Progress("weights", len(generated.questions), len(generated.questions)))
+        return generated
+
+    def _choose(
+        self, request: ReviewRequest, facts: SystemFacts, regimes: Mapping[str, Regime], description: Vectors
+    ) -> list[tuple[Area, selection.Fit]]:
+        words = selection.words_of(facts.description)
+        binding = {key for key, regime in regimes.items() if regime.binds}
+        rated = []
+        for area in selection.candidates(self._knowledge.catalogue, facts, regimes):
+            similarity = float(self._knowledge.area_vectors[area.id] @ description)
+            bound = area.domain == "compliance" and any(ref.regime in binding for ref in area.clauses)
+            rated.append((area, selection.fit(area, facts, words, similarity, bound=bound)))
+        quota = selection.quotas(
+            {area.domain for area, _ in rated}, total=request.max_questions, per_domain=request.questions_per_domain
+        )
+        return selection.select(rated, quota)
+
+    async def _retrieve(self, areas: Sequence[Area], facts: SystemFacts, description: Vectors) -> list[list[retrieval.Match]]:
+        """One batch search by meaning and one by words, for all areas together."""
+        corpus = self._knowledge.corpus
+        allowed = corpus.evidence_for(facts.products)
+        salient = " ".join(self._keywords.salient(facts.description, SALIENT_WORDS))
+        queries = _blend([self._knowledge.area_vectors[area.id] for area in areas], description)
+        semantic, lexical = await asyncio.gather(
+            self._index.search(queries, CANDIDATES, allowed),
+            self._keywords.search([f"{area.query} {salient}" for area in areas], CANDIDATES, allowed),
+        )
+        similarity = await asyncio.gather(
+            *(self._similarities(queries[row], semantic[row], lexical[row]) for row in range(len(areas))),
+        )
+
+        def join() -> list[list[retrieval.Match]]:
+            return [
+                retrieval.match(area, facts, corpus, semantic[row], lexical[row], similarity[row]) for row, area in enumerate(areas)
+            ]
+
+        return await asyncio.to_thread(join)
+
+    async def _similarities(self, query: Vectors, semantic: Sequence[Hit], lexical: Sequence[Hit]) -> dict[str, float]:
+        known = {hit.id: hit.score for hit in semantic}
+        missing = [hit.id for hit in lexical if hit.id not in known]
+        known.update(zip(missing, await self._index.compare(query, missing), strict=True))
+        return known
+
+    def _weigh(
+        self,
+        request: ReviewRequest,
+        chosen: Sequence[tuple[Area, selection.Fit]],
+        found: Sequence[Sequence[retrieval.Match]],
+        facts: SystemFacts,
+        regimes: Mapping[str, Regime],
+        as_of: dt.date,
+    ) -> list[tuple[Question, Sequence[retrieval.Match]]]:
+        knowledge = self._knowledge
+        share = knowledge.corpus.industry_share.get(facts.industry or "", 0.0)
+        weighed = []
+        for (area, fit), matches in zip(chosen, found, strict=True):
+            question = build(
+                area,
+                fit,
+                facts,
+                matches,
+                industry=weights.industry_weight(knowledge.profiles[area.id], facts.industry, share),
+                regimes=regimes,
+                vocabulary=knowledge.vocabulary,
+                as_of=as_of,
+            )
+            if question.final_weight >= request.min_weight:
+                weighed.append((question, matches))
+        weighed.sort(key=lambda pair: (-pair[0].final_weight, pair[0].id))
+        return weighed
+
+    def _finish(
+        self,
+        weighed: Sequence[tuple[Question, Sequence[retrieval.Match]]],
+        facts: SystemFacts,
+        regimes: Mapping[str, Regime],
+        as_of: dt.date,
+    ) -> Generated:
+        shown = retrieval.distribute([matches for _, matches in weighed])
+        evidence = {match.incident.id: match for _, matches in weighed for match in matches}
+        similarities = [match.similarity for matches in shown for match in matches]
+        return Generated(
+            questions=tuple(replace(question, related=tuple(own)) for (question, _), own in zip(weighed, shown, strict=True)),
+            summary=summarise(match.incident for match in evidence.values()),
+            facts=facts,
+            regimes=tuple((regime, regime.status(as_of)) for regime in regimes.values()),
+            incidents_found=len(evidence),
+            average_similarity=round(sum(similarities) / len(similarities), 4) if similarities else 0.0,
+            as_of=as_of,
+            corpus_version=self._knowledge.corpus.version,
+            catalogue_version=self._knowledge.catalogue.version,
+        )

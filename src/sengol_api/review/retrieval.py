@@ -1,0 +1,129 @@
+"""Finding each question's own incidents: rankings joined, structured facts added, the same few not shown everywhere."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sengol_api.review.area import Area
+from sengol_api.review.corpus import Corpus
+from sengol_api.review.facts import SystemFacts
+from sengol_api.review.incident import Incident
+from sengol_api.review.ports import Hit
+
+RRF_K: Final = 60
+SHOWN: Final = 5
+SHOWN_TIMES: Final = 2
+MATCHES: Final = 40
+_TOP: Final = 1 / (RRF_K + 1)
+LABEL_BONUS: Final = 0.5 * _TOP
+ATTACK_BONUS: Final = 0.35 * _TOP
+INDUSTRY_BONUS: Final = 0.25 * _TOP
+UNTOLD_PENALTY: Final = 0.25 * _TOP
+UNTOLD_BELOW: Final = 60
+STRONG_SIMILARITY: Final = 0.45
+WEAK_SIMILARITY: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An incident that a question stands on, its cosine similarity (0-1), and why it was matched."""
+
+    incident: Incident
+    similarity: float
+    score: float
+    reasons: tuple[str, ...]
+
+
+def fuse(rankings: Iterable[tuple[Sequence[Hit], float]]) -> dict[str, float]:
+    """Reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009) of weighted rankings.
+
+    Scores of different searches cannot be compared, ranks can: an incident gets ``weight / (60 + rank)`` of each.
+    """
+    scores: dict[str, float] = {}
+    for ranking, weight in rankings:
+        for rank, hit in enumerate(ranking, start=1):
+            scores[hit.id] = scores.get(hit.id, 0.0) + weight / (RRF_K + rank)
+    return scores
+
+
+def _adjust(area: Area, facts: SystemFacts, incident: Incident) -> tuple[float, tuple[str, ...]]:
+    reasons = []
+    bonus = 0.0
+    if common := sorted({*incident.labels, *incident.tags}.intersection(area.labels)):
+        bonus += LABEL_BONUS
+        reasons.append("labelled " + ", ".join(common[:3]))
+    if incident.attack_type and incident.attack_type in area.attack_types:
+        bonus += ATTACK_BONUS
+        reasons.append("same kind of attack: " + incident.attack_type.replace("-", " "))
+    if facts.industry is not None and incident.industry == facts.industry:
+        bonus += INDUSTRY_BONUS
+        reasons.append(f"same industry: {facts.industry}")
+    if not incident.organization and len(incident.text) < UNTOLD_BELOW:
+        bonus -= UNTOLD_PENALTY  # a headline without a story teaches less than a told one
+    return bonus, tuple(reasons)
+
+
+def match(
+    area: Area,
+    facts: SystemFacts,
+    corpus: Corpus,
+    semantic: Sequence[Hit],
+    lexical: Sequence[Hit],
+    similarity: Mapping[str, float],
+) -> list[Match]:
+    """The incidents that an area stands on for a system, best first.
+
+    An incident counts when its text is close to the question (cosine of at least 0.45), or is fairly close (0.25) and a
+    label, a kind of attack or its words say so too. What only looks a little alike is not evidence.
+
+    Args:
+        area: the area.
+        facts: the system; its industry speaks for an incident.
+        corpus: where the ids of the hits are looked up.
+        semantic: ranking by vectors.
+        lexical: ranking by words.
+        similarity: cosine of the question with every incident of both rankings.
+    """
+    by_words = {hit.id for hit in lexical[:MATCHES]}
+    found = []
+    for key, fused in fuse([(semantic, 1.0), (lexical, 1.0)]).items():
+        incident = corpus.get(key)
+        close = min(1.0, max(0.0, similarity.get(key, 0.0)))
+        if incident is None or close < WEAK_SIMILARITY:
+            continue
+        bonus, reasons = _adjust(area, facts, incident)
+        if key in by_words:
+            reasons = (*reasons, "its words are the words of this risk")
+        elif not reasons and close < STRONG_SIMILARITY:
+            continue
+        found.append(Match(incident, close, fused + bonus, reasons or ("its text is close to this risk",)))
+    found.sort(key=lambda m: (-m.score, m.incident.id))
+    return found[:MATCHES]
+
+
+def distribute(matches: Sequence[Sequence[Match]]) -> list[list[Match]]:
+    """Choose what each question shows: its best, but none in more than two questions and no event twice in one.
+
+    Questions take turns, one incident a turn, so that no question takes all the good ones.
+    """
+    shown: list[list[Match]] = [[] for _ in matches]
+    titles: list[set[str]] = [set() for _ in matches]
+    used: Counter[str] = Counter()
+    cursors = [iter(found) for found in matches]
+    for _ in range(SHOWN):
+        for question, cursor in enumerate(cursors):
+            for candidate in cursor:
+                title = candidate.incident.title.casefold()
+                if used[candidate.incident.id] < SHOWN_TIMES and title not in titles[question]:
+                    used[candidate.incident.id] += 1
+                    titles[question].add(title)
+                    shown[question].append(candidate)
+                    break
+    return shown
+
+
+def mean_jaccard(sets: Sequence[frozenset[str]]) -> float:
+    """Mean overlap of all pairs of sets: 0 when no two questions share an incident, 1 when all show the same."""
+    pairs = [(a, b) for i, a in enumerate(sets) for b in sets[i + 1 :] if a | b]
+    return sum(len(a & b) / len(a | b) for a, b in pairs) / len(pairs) if pairs else 0.0

@@ -1,0 +1,66 @@
+"""Searching the incidents themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sengol_api.review.corpus import Corpus
+from sengol_api.review.incident import Incident, IncidentFilter
+from sengol_api.review.ports import Embedder, KeywordIndex, VectorIndex
+from sengol_api.review.retrieval import fuse
+
+DEPTH: Final = 100
+VULNERABILITY_SHARE: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An incident, and its cosine similarity to the query, 0-1."""
+
+    incident: Incident
+    similarity: float
+
+
+class SearchIncidents:
+    """Meaning and words joined by rank. Entries on a defect of a single product stand behind real incidents of equal rank.
+
+    Args:
+        corpus: the incidents.
+        embedder: for queries.
+        index: nearest by meaning.
+        keywords: best by words.
+    """
+
+    def __init__(self, corpus: Corpus, *, embedder: Embedder, index: VectorIndex, keywords: KeywordIndex) -> None:
+        self._corpus = corpus
+        self._embedder = embedder
+        self._index = index
+        self._keywords = keywords
+
+    async def __call__(self, queries: Sequence[str], *, condition: IncidentFilter, limit: int) -> list[list[Found]]:
+        """The best incidents for each query, best first.
+
+        Args:
+            queries: texts.
+            condition: only incidents that it admits.
+            limit: at most so many per query.
+        """
+        allowed = self._corpus.where(condition)
+        depth = max(DEPTH, 2 * limit)
+        vectors = await self._embedder.embed(queries)
+        semantic = await self._index.search(vectors, depth, allowed)
+        lexical = await self._keywords.search(queries, depth, allowed)
+        answers = []
+        for row in range(len(queries)):
+            scores = fuse([(semantic[row], 1.0), (lexical[row], 1.0)])
+            ranked = sorted(scores, key=lambda key: (-scores[key] * self._share(key), key))[:limit]
+            similarity = {hit.id: hit.score for hit in semantic[row]}
+            missing = [key for key in ranked if key not in similarity]
+            similarity.update(zip(missing, await self._index.compare(vectors[row], missing), strict=True))
+            answers.append(
+                [Found(self._corpus[key], round(min(1.0, max(0.0, similarity[key])), 4)) for key in ranked],
+            )
+        return answers
+
+    def _share(self, key: str) -> float:
+        return VULNERABILITY_SHARE if self._corpus[key].kind == "vulnerability" else 1.0

@@ -1,0 +1,223 @@
+"""The environment, read in one place. Nothing else of the package looks at it."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta
+
+from sengol_api.review.errors import Problem
+from sengol_api.validation import check
+
+Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _about(text: str, unit: str = "", *, secret: bool = False, later: bool = False) -> Any:  # noqa: ANN401 - msgspec.Meta
+    return Meta(description=text, extra={"unit": unit, "secret": secret, "later": later})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forbid_unknown_fields=True):
+    """Every setting with its default. ``later`` marks those that this version reads and checks but does not use yet."""
+
+    host: Annotated[str, Meta(min_length=1), _about("address to listen on")] = "127.0.0.1"
+    port: Annotated[Annotated[int, Meta(ge=0, le=65_535)], _about("port to listen on; 0 for any free one")] = 4000
+    environment: Annotated[
+        Literal["development", "test", "production"], _about("production refuses to start without a JWT_SECRET")
+    ] = "development"
+    data_dir: Annotated[str, Meta(min_length=1), _about("folder for the embedded database and the development secret")] = "./var"
+    database_url: Annotated[
+        str, _about("sqlite:///path or postgresql://user:password@host/name; empty: SQLite in DATA_DIR", secret=True)
+    ] = ""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _about("least level that is logged")] = "info"
+    log_format: Annotated[Literal["auto", "json", "console"], _about("auto: console on a terminal, else json")] = "auto"
+
+    jwt_secret: Annotated[
+        str,
+        _about("key of the tokens, at least 32 characters; empty in development: made and kept in DATA_DIR", secret=True),
+    ] = ""
+    jwt_expires_in: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]$"), _about("life of a token: 30m, 12h, 7d")] = "7d"
+    allowed_origins: Annotated[str, _about("origins of browsers that may call, with commas between; * for any; empty: none")] = ""
+    trusted_proxies: Annotated[str, _about("addresses of proxies whose X-Forwarded-For is believed", later=True)] = ""
+
+    request_timeout: Annotated[Milliseconds, _about("total time of a request; health routes are exempt", "ms")] = 120_000
+    shutdown_timeout: Annotated[Milliseconds, _about("time that requests in flight have to finish on SIGTERM", "ms")] = 30_000
+    shutdown_drain_delay: Annotated[
+        Annotated[int, Meta(ge=0)], _about("time between not ready and the end of listening", "ms", later=True)
+    ] = 0
+    slow_request_ms: Annotated[Milliseconds, _about("requests that take longer are logged as slow", "ms")] = 5000
+    rate_limit_per_minute: Annotated[Annotated[int, Meta(ge=1)], _about("requests per user and minute", later=True)] = 100
+    readiness_requires: Annotated[str, _about("what a replica cannot do without, with commas between", later=True)] = "database"
+
+    cache_enabled: Annotated[bool, _about("keep finished answers")] = True
+    cache_ttl: Annotated[Annotated[int, Meta(ge=1)], _about("life of a kept answer", "s")] = 3600
+    cache_max_size: Annotated[Annotated[int, Meta(ge=1)], _about("most answers kept", "entries")] = 1000
+    redis_url: Annotated[str, _about("shared cache and limits; empty: none", secret=True, later=True)] = ""
+
+    vector_index: Annotated[Literal["embedded"], _about("where vectors are searched; dvecdb and pgvector are to come")] = "embedded"
+    dvecdb_host: Annotated[str, _about("host of d-vecDB", later=True)] = "localhost"
+    dvecdb_port: Annotated[Port, _about("port of d-vecDB", later=True)] = 8080
+    dvecdb_collection: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$"), _about("collection in d-vecDB", later=True)] = (
+        "incidents"
+    )
+    dvecdb_timeout: Annotated[Milliseconds, _about("time per attempt", "ms", later=True)] = 30_000
+    dvecdb_max_retries: Annotated[Annotated[int, Meta(ge=0, le=20)], _about("further attempts", later=True)] = 3
+
+    openai_api_key: Annotated[str, _about("key of the model's provider; empty: no model", secret=True, later=True)] = ""
+    openai_base_url: Annotated[str, _about("address of an OpenAI-compatible server; empty: OpenAI's", later=True)] = ""
+    openai_model: Annotated[str, _about("chat model", later=True)] = "gpt-4o"
+    openai_embedding_model: Annotated[str, _about("embedding model", later=True)] = "text-embedding-3-small"
+    openai_timeout: Annotated[Milliseconds, _about("time per attempt", "ms", later=True)] = 60_000
+    openai_max_retries: Annotated[Annotated[int, Meta(ge=0, le=20)], _about("further attempts", later=True)] = 3
+
+    circuit_breaker_failure_threshold: Annotated[Annotated[int, Meta(ge=1)], _about("failures that open a breaker", later=True)] = 5
+    circuit_breaker_success_threshold: Annotated[Annotated[int, Meta(ge=1)], _about("successes that close it", later=True)] = 2
+    circuit_breaker_timeout: Annotated[Milliseconds, _about("time until an open breaker tries again", "ms", later=True)] = 60_000
+    circuit_breaker_monitoring_period: Annotated[Milliseconds, _about("window in which failures count", "ms", later=True)] = 120_000
+    adaptive_timeouts: Annotated[bool, _about("derive timeouts from observed latency", later=True)] = False
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory."""
+        return Path(self.data_dir).expanduser()
+
+    @property
+    def database(self) -> str:
+        """The database's URL, the embedded default put in."""
+        return self.database_url or f"sqlite:///{(self.data_path / 'sengol.sqlite3').absolute()}"
+
+    @property
+    def token_seconds(self) -> int:
+        """Life of a token in seconds."""
+        return int(self.jwt_expires_in[:-1]) * _UNIT_SECONDS[self.jwt_expires_in[-1]]
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Allowed origins."""
+        return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; the message lists every variable that is wrong."""
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """A setting as it is documented."""
+
+    name: str
+    field: str
+    default: Any
+    unit: str
+    about: str
+    secret: bool
+    later: bool
+    takes: str
+
+
+def variables() -> list[Variable]:
+    """Every setting, in the order of the class, for documentation and for ``sengol-api check``."""
+    found = []
+    for field in msgspec.structs.fields(Settings):
+        described = next(m for m in reversed(field.type.__metadata__) if m.extra)
+        extra = described.extra
+        found.append(
+            Variable(
+                field.encode_name,
+                field.name,
+                field.default,
+                extra["unit"],
+                described.description or "",
+                extra["secret"],
+                extra["later"],
+                _takes(field.type),
+            ),
+        )
+    return found
+
+
+def _takes(annotation: Any) -> str:  # noqa: ANN401 - any annotation
+    schema = msgspec.json.schema(annotation)
+    if "enum" in schema:
+        return " / ".join(map(str, schema["enum"]))
+    if "pattern" in schema:
+        return f"text like `{schema['pattern']}`"
+    if schema["type"] == "integer":
+        low, high = schema.get("minimum"), schema.get("maximum")
+        return f"whole number from {low}" + (f" to {high}" if high is not None else "")
+    return {"boolean": "true / false", "string": "text"}[schema["type"]]
+
+
+def read_environment(folder: Path | None = None) -> dict[str, str]:
+    """The ``.env`` file of a folder (the working one by default), overruled by the environment."""
+    file = (folder or Path.cwd()) / ".env"
+    stored = {key: value for key, value in dotenv_values(file).items() if value is not None} if file.is_file() else {}
+    return {**stored, **os.environ}
+
+
+def load(environment: Mapping[str, str] | None = None, /, **overrides: str | int | None) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: variables by name; by default those of the process and the ``.env`` file.
+        overrides: values by field name that count more (the command line's); None is no override.
+
+    Raises:
+        SettingsError: with every variable that is wrong, what it got and what it takes.
+    """
+    given = read_environment() if environment is None else environment
+    known = {variable.name: variable for variable in variables()}
+    values: dict[str, Any] = {name: given[name].strip() for name in known if given.get(name, "").strip()}
+    values.update({name.upper(): value for name, value in overrides.items() if value is not None})
+    settings, problems = check(values, Settings, strict=False)
+    if settings is None:
+        raise SettingsError(_message(problems, values, known))
+    if settings.environment == "production" and len(settings.jwt_secret) < 32:
+        got = f"{len(settings.jwt_secret)} characters" if settings.jwt_secret else "nothing"
+        raise SettingsError(
+            f"JWT_SECRET: got {got}; with ENVIRONMENT=production it takes at least 32 random characters, for example the "
+            "output of: openssl rand -base64 48",
+        )
+    if settings.jwt_secret and len(settings.jwt_secret) < 32:
+        raise SettingsError(f"JWT_SECRET: got {len(settings.jwt_secret)} characters; it takes at least 32.")
+    return settings
+
+
+def _message(problems: Iterable[Problem], values: Mapping[str, Any], known: Mapping[str, Variable]) -> str:
+    lines = []
+    for problem in problems:
+        variable = known[problem.path]
+        got = "(hidden)" if variable.secret else repr(str(values.get(problem.path))[:80])
+        lines.append(f"  {problem.path}: got {got}; takes {variable.takes}" + (f", in {variable.unit}" if variable.unit else ""))
+    count = len(lines)
+    return f"{count} setting{'s are' if count > 1 else ' is'} wrong:\n" + "\n".join(lines)
+
+
+_OURS: Final = re.compile(
+    r"^(OPENAI|DVECDB|D_VECDB|CACHE|CIRCUIT_?BREAKER|JWT|VECTOR|RATE_LIMIT|REQUEST|SHUTDOWN|SLOW|DATA|DATABASE|REDIS|READINESS|"
+    r"TRUSTED|ALLOWED|ADAPTIVE|ENVIRON|LOG)[A-Z_]*$",
+)
+
+
+def suspects(environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Variables that look like misspelt settings of ours, each with the nearest right name."""
+    names = [variable.name for variable in variables()]
+    found = []
+    for name in sorted(environment):
+        if name in names or not (_OURS.match(name) or name.upper() in names):
+            continue
+        near = [name.upper()] if name.upper() in names else difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+        if near:
+            found.append((name, near[0]))
+    return found
+
+
+def unused(environment: Mapping[str, str]) -> list[str]:
+    """Settings that are given and that this version does not use yet."""
+    return [variable.name for variable in variables() if variable.later and environment.get(variable.name, "").strip()]

@@ -1,0 +1,161 @@
+"""All that is wrong with a value, at once. msgspec is fast and stops at the first fault; this looks again when it does."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from sengol_api.review.errors import Problem, ValidationError
+
+T = TypeVar("T")
+
+CONTROL_FREE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+"""A text that holds no control character but tab, line feed and carriage return."""
+
+MOST_PROBLEMS: Final = 100
+_AT: Final = re.compile(r" - at `[^`]*`$")
+_LENGTH: Final = re.compile(r"Expected `(\w+)` of length (<=|>=) (\d+)")
+_RANGE: Final = re.compile(r"Expected `(\w+)` (<=|>=|<|>) (\S+)")
+_HALF_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_UNITS: Final = {"str": "characters", "array": "entries", "object": "entries"}
+
+
+def decode(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Parse a JSON body.
+
+    Raises:
+        ValidationError: it is empty, not JSON, or nested too deeply to be meant.
+    """
+    if not body.strip():
+        raise ValidationError([Problem("", "the body is empty; send a JSON object", "json_empty")])
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError:
+        problem = Problem("", "the body is nested too deeply", "json_depth")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if _HALF_PAIR.search(body):
+            problem = Problem("", "the body holds half of a surrogate pair (\\uD800 to \\uDFFF alone)", "json_invalid")
+        else:
+            detail = _AT.sub("", str(error))
+            problem = Problem("", f"the body is not JSON: {detail[:1].lower()}{detail[1:]}", "json_invalid")
+    raise ValidationError([problem])
+
+
+def convert(value: Any, kind: type[T], *, strict: bool = True) -> T:  # noqa: ANN401 - untrusted input
+    """Turn plain data into a type.
+
+    Args:
+        value: what JSON or a query string gave.
+        kind: a msgspec struct, or anything that msgspec converts to.
+        strict: False to take "12" for a number, as query strings and the environment need.
+
+    Raises:
+        ValidationError: with every problem.
+    """
+    found, problems = check(value, kind, strict=strict)
+    if found is None:
+        raise ValidationError(problems)
+    return found
+
+
+def check(value: Any, kind: type[T], *, strict: bool = True) -> tuple[T | None, list[Problem]]:  # noqa: ANN401
+    """Like :func:`convert`, but gives the problems instead of raising them."""
+    try:
+        return msgspec.convert(value, kind, strict=strict), []
+    except (msgspec.ValidationError, RecursionError):
+        return None, list(_limited(_problems(value, kind, "", strict)))
+
+
+def _limited(problems: Iterator[Problem]) -> Iterator[Problem]:
+    for count, problem in enumerate(problems):
+        if count == MOST_PROBLEMS:
+            yield Problem("", f"there are more than {MOST_PROBLEMS} problems; these are the first", "too_many_problems")
+            return
+        yield problem
+
+
+def _problems(value: Any, annotation: Any, path: str, strict: bool) -> Iterator[Problem]:  # noqa: ANN401, FBT001
+    try:
+        msgspec.convert(value, annotation, strict=strict)
+    except RecursionError:
+        yield Problem(path, "is nested too deeply", "json_depth")
+        return
+    except msgspec.ValidationError as error:
+        inner = list(_inner(value, _bare(annotation), path, strict))
+        if inner:
+            yield from inner
+        else:
+            yield _describe(path, _AT.sub("", str(error)), value, annotation)
+
+
+def _bare(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
+    """The type without its constraints, and without None where it is one of two."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in {Union, UnionType}:
+        rest = [argument for argument in get_args(annotation) if argument is not NoneType]
+        if len(rest) == 1:
+            return _bare(rest[0])
+    return annotation
+
+
+def _inner(value: Any, kind: Any, path: str, strict: bool) -> Iterator[Problem]:  # noqa: ANN401, FBT001
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, Mapping):
+        yield from _fields(value, kind, path, strict)
+        return
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in {list, tuple, frozenset, set} and isinstance(value, Sequence) and not isinstance(value, str):
+        for position, item in enumerate(value):
+            yield from _problems(item, arguments[0], f"{path}[{position}]", strict)
+    elif origin is dict and isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _problems(key, arguments[0], _join(path, str(key)[:60]), strict)
+            yield from _problems(item, arguments[1], _join(path, str(key)[:60]), strict)
+
+
+def _fields(value: Mapping[str, Any], kind: type[msgspec.Struct], path: str, strict: bool) -> Iterator[Problem]:  # noqa: FBT001
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for name in value.keys() - fields.keys():
+        near = difflib.get_close_matches(str(name), fields, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(fields)}"
+        yield Problem(_join(path, str(name)[:60]), f"is not a field here{hint}", "unknown_field")
+    for name, field in fields.items():
+        where = _join(path, name)
+        if name in value:
+            yield from _problems(value[name], field.type, where, strict)
+        elif field.required:
+            yield Problem(where, "is missing", "missing")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _describe(path: str, message: str, value: Any, annotation: Any) -> Problem:  # noqa: ANN401, PLR0911 - a table of cases
+    if (match := _LENGTH.search(message)) and hasattr(value, "__len__"):
+        bound = "at most" if match[2] == "<=" else "at least"
+        text = f"takes {bound} {match[3]} {_UNITS.get(match[1], 'entries')}, got {len(value)}"
+        return Problem(path, text, "too_long" if match[2] == "<=" else "too_short")
+    if CONTROL_FREE in message:
+        return Problem(path, "holds a control character; only tab and line breaks are allowed", "control_character")
+    if "matching regex" in message:
+        return Problem(path, f"does not have the form {message.partition('matching regex ')[2]}", "pattern")
+    if match := _RANGE.search(message):
+        return Problem(path, f"must be {match[2]} {match[3]}", "out_of_range")
+    choices = _choices(annotation)
+    if choices and (message.startswith("Invalid enum value") or isinstance(value, str)):
+        return Problem(path, f"takes one of {', '.join(choices)}", "not_a_choice")
+    if message.startswith("Expected"):
+        names = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list",
+                 "object": "an object", "null": "null"}  # fmt: skip
+        spoken = re.sub(r"`([^`]*)`", lambda m: " or ".join(names.get(p.strip(), p.strip()) for p in m[1].split("|")), message)
+        return Problem(path, spoken.replace("Expected", "takes", 1), "wrong_type")
+    return Problem(path, message[:1].lower() + message[1:], "invalid")
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401
+    kind = _bare(annotation)
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
