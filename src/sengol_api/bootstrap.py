@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
 from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.schema import migrate
 from sengol_api.adapters.sql.users import SqlUserStore
+from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
 from sengol_api.api.app import create_app
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.tokens import Tokens
@@ -35,7 +37,6 @@ from sengol_api.review.errors import AppError
 from sengol_api.review.generate import GenerateQuestions
 from sengol_api.review.generate import prepare as prepare_knowledge
 from sengol_api.review.incident import Incident
-from sengol_api.review.ports import Embedder
 from sengol_api.review.search import SearchIncidents
 from sengol_api.settings import Settings, load
 
@@ -99,13 +100,12 @@ async def prepare(settings: Settings, reporter: Reporter | None = None) -> Mappi
 
 
 async def _load_stale(database: Database, reporter: Reporter) -> dict[str, Change]:
-    """Load the origins whose version is not the stored one. Deciding that needs no embedder."""
-    wanted = {origin.name: f"{origin.version}/{embedder_name()}" for origin in origins()}
-    stored = await SqlIncidentStore.versions_in(database)
+    """Load the origins whose version is not the stored one."""
+    embedder = WordLlamaEmbedder()
+    store = SqlIncidentStore(database, embedder, now=utc_now)
+    stored = await store.versions()
+    wanted = {origin.name: f"{origin.version}/{embedder.name}" for origin in origins()}
     stale = [origin for origin in origins() if stored.get(origin.name) != wanted[origin.name]]
-    if not stale:
-        return {}
-    store = SqlIncidentStore(database, make_embedder(), now=utc_now)
     done = {}
     for origin in stale:
         incidents = list(origin.read())
@@ -114,20 +114,6 @@ async def _load_stale(database: Database, reporter: Reporter) -> dict[str, Chang
             origin.name, incidents, version=wanted[origin.name], remove_others=True, on_progress=reporter.advance
         )
     return done
-
-
-def embedder_name() -> str:
-    """The name of the embedder, known without loading it."""
-    from sengol_api.adapters.wordllama_embedder import NAME
-
-    return NAME
-
-
-def make_embedder() -> Embedder:
-    """The embedder of the settings; there is one so far."""
-    from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
-
-    return WordLlamaEmbedder()
 
 
 @asynccontextmanager
@@ -141,14 +127,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     database = open_database(settings)
     hasher = Argon2Hasher()
     try:
-        embedder = await asyncio.to_thread(make_embedder)
+        embedder = WordLlamaEmbedder()
+        warming = asyncio.create_task(asyncio.to_thread(embedder.warm))  # while the corpus is read and indexed
         stored = await SqlIncidentStore(database, embedder, now=utc_now).load()
         if not stored.incidents:
             raise StartError("The database holds no incidents. Start with «sengol-api serve», which loads them.")
         corpus = Corpus(stored.incidents, version=stored.version)
         ids = [incident.id for incident in stored.incidents]
         index = ExactIndex(ids, stored.vectors)
-        keywords = await asyncio.to_thread(Bm25Index, ids, [i.searchable for i in stored.incidents])
+        keywords = Bm25Index(ids, (incident.searchable for incident in stored.incidents))
+        await warming
         vocabulary = load_vocabulary()
         knowledge = await prepare_knowledge(load_catalogue(), vocabulary, corpus, embedder, index)
         cache = MemoryCache(max_entries=settings.cache_max_size, ttl=settings.cache_ttl) if settings.cache_enabled else None
@@ -191,8 +179,9 @@ def application() -> ASGIApp:
             async with open_services(settings) as services:
                 yield services
         except (StartError, AppError) as error:
+            # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.
             _log.critical("cannot start: %s", error)
-            raise
+            os._exit(2)
 
     return create_app(opened, api_options(settings))
 
@@ -207,7 +196,7 @@ async def ingest(settings: Settings, files: Sequence[Path], kind: Format | None,
     try:
         with alone(ensure_data_dir(settings)):
             await migrate(database)
-            store = SqlIncidentStore(database, make_embedder(), now=utc_now)
+            store = SqlIncidentStore(database, WordLlamaEmbedder(), now=utc_now)
             return await ingest_files(store, files, kind, vocabulary=load_vocabulary(), today=utc_now().date(), reporter=reporter)
     finally:
         await database.close()
@@ -218,7 +207,7 @@ async def probe(settings: Settings) -> dict[str, tuple[bool, str]]:
     answers: dict[str, tuple[bool, str]] = {}
     database = open_database(settings)
     try:
-        versions = await SqlIncidentStore.versions_in(database)
+        versions = await SqlIncidentStore(database, WordLlamaEmbedder(), now=utc_now).versions()
         answers["database"] = (True, database.shown_url)
         loaded = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         answers["corpus"] = (True, loaded) if versions else (False, "not loaded yet; «sengol-api serve» loads it")
@@ -227,7 +216,9 @@ async def probe(settings: Settings) -> dict[str, tuple[bool, str]]:
     finally:
         await database.close()
     try:
-        answers["embedder"] = (True, make_embedder().name)
+        embedder = WordLlamaEmbedder()
+        embedder.warm()
+        answers["embedder"] = (True, embedder.name)
     except (RuntimeError, OSError) as error:
         answers["embedder"] = (False, str(error))
     return answers

@@ -1,10 +1,12 @@
 """The HTTP server around the application: granian, one process a worker."""
 
+import multiprocessing
 import os
 import socket
 import threading
 import time
 from http.client import HTTPConnection
+from itertools import count
 from typing import Final
 
 from granian import Granian
@@ -53,8 +55,8 @@ def announce(host: str, port: int) -> None:
     console.print(_FIRST_REVIEW.format(address=address), markup=False)
 
 
-def announce_when_ready(host: str, port: int) -> None:
-    """Announce as soon as the first worker answers; give up when the process ends."""
+def announce_when_ready(host: str, port: int, *, workers: int) -> None:
+    """Announce as soon as the first worker answers; give up when the process ends. Call it before the workers start."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
 
     def wait() -> None:
@@ -69,7 +71,19 @@ def announce_when_ready(host: str, port: int) -> None:
                 pass
             time.sleep(0.05)
 
-    threading.Thread(target=wait, daemon=True, name="announce").start()
+    thread = threading.Thread(target=wait, daemon=True, name="announce")
+    if multiprocessing.get_start_method() != "fork":
+        thread.start()
+        return
+    # A worker is a fork of this process. A lock that the thread held at that moment, such as that of a module it is importing,
+    # would stay locked in the worker for ever, and the worker would never be ready: so the thread starts after the last fork.
+    forks = count(1)
+
+    def forked() -> None:
+        if next(forks) == workers:
+            thread.start()
+
+    os.register_at_fork(after_in_parent=forked)
 
 
 def run(settings: Settings, *, workers: int) -> None:
@@ -94,5 +108,5 @@ def run(settings: Settings, *, workers: int) -> None:
         backlog=1024,
         log_level=LogLevels.warning,
     )
-    announce_when_ready(settings.host, port)
+    announce_when_ready(settings.host, port, workers=workers)
     server.serve()

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sengol_api.adapters.ranking import best
 from sengol_api.review.ports import Hit, Vectors
 
 
@@ -24,6 +25,7 @@ class ExactIndex:
         self._ids = [ids[row] for row in order]
         self._rows = {key: row for row, key in enumerate(self._ids)}
         self._matrix = np.ascontiguousarray(vectors[order], dtype=np.float32)
+        self._part = lru_cache(maxsize=2)(self._select)  # nearly every search allows the same incidents
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -43,24 +45,15 @@ class ExactIndex:
         return [float(score) if row >= 0 else 0.0 for row, score in zip(rows, scores, strict=True)]
 
     def _search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None) -> list[list[Hit]]:
-        columns = None if allowed is None else self._columns(allowed)
-        matrix = self._matrix if columns is None else self._matrix[columns]
-        count = min(limit, len(matrix))
+        ids, matrix = (self._ids, self._matrix) if allowed is None else self._part(allowed)
+        count = min(limit, len(ids))
         if count <= 0:
             return [[] for _ in range(len(queries))]
-        scores = queries @ matrix.T
-        answers = []
-        for row in scores:
-            top = np.argpartition(-row, count - 1)[:count] if count < len(row) else np.arange(len(row))
-            # A stable sort of ascending positions breaks ties by id, because the rows are in the order of their ids.
-            top = np.sort(top)
-            top = top[np.argsort(-row[top], kind="stable")]
-            places = top if columns is None else columns[top]
-            answers.append([Hit(self._ids[p], float(s)) for p, s in zip(places, row[top], strict=True)])
-        return answers
+        return [best(ids, scores, count) for scores in queries @ matrix.T]
 
-    def _columns(self, allowed: frozenset[str]) -> NDArray[np.intp]:
-        return np.array(sorted(self._rows[key] for key in allowed if key in self._rows), dtype=np.intp)
+    def _select(self, allowed: frozenset[str]) -> tuple[list[str], Vectors]:
+        rows = sorted(self._rows[key] for key in allowed if key in self._rows)
+        return [self._ids[row] for row in rows], self._matrix[rows]
 
     def _check(self, vectors: Vectors, *, ndim: int) -> None:
         dimension = self._matrix.shape[1]

@@ -25,30 +25,37 @@ WEIGHTS_SHA256: Final = "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a
 class WordLlamaEmbedder:
     """The ``Embedder`` over WordLlama: the mean of the vectors of a text's word pieces.
 
-    Raises:
-        RuntimeError: the installed weights are not those that the corpus was measured with.
+    The model is loaded at the first use, or by :meth:`warm`.
     """
 
-    def __init__(self) -> None:
-        self._model = _load()
-        self._lock = threading.Lock()
-        self.name = NAME
+    name = NAME
+    dimension = DIMENSION
 
-    @property
-    def dimension(self) -> int:
-        """Numbers per vector."""
-        return DIMENSION
+    def __init__(self) -> None:
+        self._model: WordLlamaInference | None = None
+        self._lock = threading.Lock()
+
+    def warm(self) -> None:
+        """Load the model now.
+
+        Raises:
+            RuntimeError: the installed weights are not those that the corpus was measured with.
+        """
+        with self._lock:
+            if self._model is None:
+                self._model = _load()
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See the port. One or two short texts are done at once; more go to a thread."""
-        if len(texts) <= INLINE and sum(map(len, texts)) < 2_000:
+        if self._model is not None and len(texts) <= INLINE and sum(map(len, texts)) < 2_000:
             return self._embed(texts)
         return await asyncio.to_thread(self._embed, texts)
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
+        self.warm()
         vectors = np.zeros((len(texts), DIMENSION), dtype=np.float32)
         worded = [row for row, text in enumerate(texts) if text.strip()]
-        if worded:
+        if worded and self._model is not None:
             with self._lock:  # the tokenizer's padding is one shared setting
                 vectors[worded] = self._model.embed([texts[row][:LONGEST] for row in worded])
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)

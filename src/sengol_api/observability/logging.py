@@ -60,5 +60,5 @@ def configure(level: str, style: Literal["auto", "json", "console"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(ConsoleFormatter() if console else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("bm25s", "wordllama", "alembic", "aiosqlite", "sqlalchemy", "asyncio", "_granian", "granian.access"):
+    for noisy in ("wordllama", "alembic", "aiosqlite", "sqlalchemy", "asyncio", "_granian", "granian.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

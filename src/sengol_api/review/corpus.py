@@ -22,7 +22,7 @@ class Corpus:
         for incident in self._by_id.values():
             if incident.kind == "vulnerability":
                 for product in incident.products:
-                    self._by_product.setdefault(product, set()).add(incident.id)
+                    self._by_product.setdefault(product.casefold(), set()).add(incident.id)
         known = Counter(i.industry for i in self._by_id.values() if i.kind == "incident" and i.industry)
         total = sum(known.values())
         self.industry_share: Mapping[str, float] = {name: count / total for name, count in known.items()}
@@ -53,5 +53,5 @@ class Corpus:
         An entry on one library's defect teaches nothing to a system that does not contain the library; half of the
         public entries are of that sort, and they would crowd out what happened to people.
         """
-        named = [ids for product in products if (ids := self._by_product.get(product.lower()))]
+        named = [ids for product in products if (ids := self._by_product.get(product.casefold()))]
         return self._events.union(*named) if named else self._events

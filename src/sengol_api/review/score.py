@@ -9,6 +9,7 @@ from sengol_api.review.reviews import Answer
 POINTS: Final[dict[Answer, float]] = {"addressed": 100.0, "partially_addressed": 50.0, "not_addressed": 0.0}
 RISK_SHARE: Final = 0.6
 COMPLIANCE_SHARE: Final = 0.4
+DIGITS: Final = 4  # sums of floats end a hair beside 100, and a score must not be above it
 FORMULA: Final = (
     "score = 0.6*risk + 0.4*compliance; each part = sum(points*finalWeight)/sum(finalWeight) with addressed 100, "
     "partially_addressed 50, not_addressed 0. not_applicable is left out, an unanswered question counts as "
@@ -52,7 +53,7 @@ def _part(weights: Mapping[str, float], answers: Mapping[str, Answer]) -> Part:
         if answers.get(key) != "not_applicable"
     )
     total = sum(term.weight for term in terms)
-    score = sum(term.points * term.weight for term in terms) / total if total > 0 else None
+    score = round(sum(term.points * term.weight for term in terms) / total, DIGITS) if total > 0 else None
     return Part(
         score=score,
         terms=terms,
@@ -74,5 +75,5 @@ def score(risk: Mapping[str, float], compliance: Mapping[str, float], answers: M
         (part.score, share) for part, share in zip(parts, (RISK_SHARE, COMPLIANCE_SHARE), strict=True) if part.score is not None
     ]
     whole = sum(share for _, share in known)
-    total = sum(value * share for value, share in known) / whole if known else None
+    total = round(sum(value * share for value, share in known) / whole, DIGITS) if known else None
     return Score(score=total, risk=parts[0], compliance=parts[1])

@@ -23,8 +23,10 @@ class Fit:
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The lower-case words of a text, whole: "email" does not contain the word "ai"."""
-    return frozenset(_WORD.findall(text.lower()))
+    """The lower-case words of a text, and its phrases of two and three. Words are whole: "email" does not contain "ai"."""
+    words = _WORD.findall(text.lower())
+    phrases = (" ".join(words[start : start + length]) for length in (2, 3) for start in range(len(words) - length + 1))
+    return frozenset([*words, *phrases])
 
 
 def fit(area: Area, facts: SystemFacts, words: frozenset[str], similarity: float, *, bound: bool = False) -> Fit:

@@ -59,10 +59,9 @@ class SqlIncidentStore:
         self._embedder = embedder
         self._now = now
 
-    @staticmethod
-    async def versions_in(database: Database) -> dict[str, str]:
-        """The version of each origin that a database holds."""
-        async with database.read() as connection:
+    async def versions(self) -> dict[str, str]:
+        """The version of each origin that the store holds."""
+        async with self._database.read() as connection:
             rows = (await connection.execute(sa.select(corpus_origins.c.origin, corpus_origins.c.version))).all()
         return {row.origin: row.version for row in rows}
 
@@ -127,7 +126,7 @@ class SqlIncidentStore:
         columns = sa.select(incidents.c.document, incidents.c.vector).where(wanted).order_by(incidents.c.id)
         async with self._database.read() as connection:
             rows = (await connection.execute(columns)).all()
-        versions = await self.versions_in(self._database)
+        versions = await self.versions()
         joined = b"".join(row.vector for row in rows)
         return Stored(
             incidents=[_decoder.decode(row.document) for row in rows],

@@ -1,0 +1,1 @@
+"""Builders and test doubles that many tests share."""

@@ -1,0 +1,40 @@
+"""From what was said to what is known."""
+
+from support.builders import make_vocabulary
+
+from sengol_api.review.facts import ReviewRequest, normalise
+
+
+def facts(**fields):
+    said = {"description": "A portal.", "domains": frozenset({"ai"})}
+    return normalise(ReviewRequest(**{**said, **fields}), make_vocabulary())
+
+
+def test_values_become_codes():
+    known = facts(jurisdictions=frozenset({"Germany"}), industry="Hospital", data_types=frozenset({"Medical Records"}))
+    assert (known.jurisdictions, known.industry, known.data_types) == ({"DE", "EU"}, "healthcare", {"phi"})
+    assert known.unrecognised == ()
+
+
+def test_technology_is_declared_or_mentioned():
+    assert facts(description="Backed by GPT-4.", tech=frozenset({"s3"})).tech == {"llm", "object-storage"}
+
+
+def test_mentioned_data_is_kept_apart_from_declared_data():
+    known = facts(description="It reads medical records and personal data.", data_types=frozenset({"pii"}))
+    assert (known.data_types, known.mentioned_data, known.all_data) == ({"pii"}, {"phi"}, {"pii", "phi"})
+
+
+def test_what_is_not_understood_is_reported_and_not_dropped():
+    known = facts(jurisdictions=frozenset({"Mars", "Atlantis"}), data_types=frozenset({"dreams"}), industry="alchemy")
+    assert known.unrecognised == (
+        ("jurisdictions", "Atlantis"),
+        ("jurisdictions", "Mars"),
+        ("dataTypes", "dreams"),
+        ("industry", "alchemy"),
+    )
+    assert known.industry is None
+
+
+def test_names_of_products_are_kept_for_their_advisories():
+    assert facts(tech=frozenset({"Log4j", "S3"})).products == {"log4j", "s3"}
