@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from msgspec import Meta
 
 from sengol_api.review.errors import Problem
-from sengol_api.validation import check
+from sengol_api.validation import END, check, matching
 
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -43,7 +43,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         str,
         _about("key of the tokens, at least 32 characters; empty in development: made and kept in DATA_DIR", secret=True),
     ] = ""
-    jwt_expires_in: Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,6}[smhd]$"), _about("life of a token: 30m, 12h, 7d")] = "7d"
+    jwt_expires_in: Annotated[
+        str, matching(r"^[1-9][0-9]{0,6}[smhd]" + END, "a number with s, m, h or d: 30m, 12h, 7d"), _about("life of a token")
+    ] = "7d"
     allowed_origins: Annotated[str, _about("origins of browsers that may call, with commas between; * for any; empty: none")] = ""
     trusted_proxies: Annotated[str, _about("addresses of proxies whose X-Forwarded-For is believed", later=True)] = ""
 
@@ -64,9 +66,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     vector_index: Annotated[Literal["embedded"], _about("where vectors are searched; dvecdb and pgvector are to come")] = "embedded"
     dvecdb_host: Annotated[str, _about("host of d-vecDB", later=True)] = "localhost"
     dvecdb_port: Annotated[Port, _about("port of d-vecDB", later=True)] = 8080
-    dvecdb_collection: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$"), _about("collection in d-vecDB", later=True)] = (
-        "incidents"
-    )
+    dvecdb_collection: Annotated[
+        str,
+        matching(r"^[A-Za-z0-9_-]{1,64}" + END, "up to 64 letters, digits, _ and -"),
+        _about("collection in d-vecDB", later=True),
+    ] = "incidents"
     dvecdb_timeout: Annotated[Milliseconds, _about("time per attempt", "ms", later=True)] = 30_000
     dvecdb_max_retries: Annotated[Annotated[int, Meta(ge=0, le=20)], _about("further attempts", later=True)] = 3
 
@@ -147,7 +151,7 @@ def _takes(annotation: Any) -> str:  # noqa: ANN401 - any annotation
     if "enum" in schema:
         return " / ".join(map(str, schema["enum"]))
     if "pattern" in schema:
-        return f"text like `{schema['pattern']}`"
+        return next(str(item.extra["says"]) for item in annotation.__metadata__ if item.pattern)
     if schema["type"] == "integer":
         low, high = schema.get("minimum"), schema.get("maximum")
         return f"whole number from {low}" + (f" to {high}" if high is not None else "")

@@ -12,8 +12,27 @@ from sengol_api.review.errors import Problem, ValidationError
 
 T = TypeVar("T")
 
-CONTROL_FREE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
-"""A text that holds no control character but tab, line feed and carriage return."""
+END: Final = r"(?![\s\S])"
+"""The very end of a text: a ``$`` would let a line feed pass behind it. It means the same in Python and in JSON Schema."""
+
+
+def matching(pattern: str, says: str, code: str = "pattern") -> msgspec.Meta:
+    """A constraint on texts with words for the person whose text does not fit.
+
+    Args:
+        pattern: a regular expression that means the same in Python and in JSON Schema.
+        says: the problem in words.
+        code: the problem for programs.
+    """
+    return msgspec.Meta(pattern=pattern, extra={"says": says, "code": code})
+
+
+CONTROL_FREE: Final = matching(
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*" + END,
+    "holds a control character; only tab and line breaks are allowed",
+    "control_character",
+)
+ONE_LINE: Final = matching(r"^[^\x00-\x1f\x7f]*" + END, "holds a control character or a line break", "control_character")
 
 MOST_PROBLEMS: Final = 100
 _AT: Final = re.compile(r" - at `[^`]*`$")
@@ -134,15 +153,13 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _describe(path: str, message: str, value: Any, annotation: Any) -> Problem:  # noqa: ANN401, PLR0911 - a table of cases
+def _describe(path: str, message: str, value: Any, annotation: Any) -> Problem:  # noqa: ANN401 - a table of cases
     if (match := _LENGTH.search(message)) and hasattr(value, "__len__"):
         bound = "at most" if match[2] == "<=" else "at least"
         text = f"takes {bound} {match[3]} {_UNITS.get(match[1], 'entries')}, got {len(value)}"
         return Problem(path, text, "too_long" if match[2] == "<=" else "too_short")
-    if CONTROL_FREE in message:
-        return Problem(path, "holds a control character; only tab and line breaks are allowed", "control_character")
     if "matching regex" in message:
-        return Problem(path, f"does not have the form {message.partition('matching regex ')[2]}", "pattern")
+        return Problem(path, *_pattern_problem(annotation))
     if match := _RANGE.search(message):
         return Problem(path, f"must be {match[2]} {match[3]}", "out_of_range")
     choices = _choices(annotation)
@@ -154,6 +171,23 @@ def _describe(path: str, message: str, value: Any, annotation: Any) -> Problem: 
         spoken = re.sub(r"`([^`]*)`", lambda m: " or ".join(names.get(p.strip(), p.strip()) for p in m[1].split("|")), message)
         return Problem(path, spoken.replace("Expected", "takes", 1), "wrong_type")
     return Problem(path, message[:1].lower() + message[1:], "invalid")
+
+
+def _pattern_problem(annotation: Any) -> tuple[str, str]:  # noqa: ANN401
+    for argument in _constraints(annotation):
+        if argument.pattern and argument.extra:
+            return argument.extra["says"], argument.extra["code"]
+    return "does not have the form that is asked for", "pattern"
+
+
+def _constraints(annotation: Any) -> Iterator[msgspec.Meta]:  # noqa: ANN401
+    if get_origin(annotation) is Annotated:
+        kind, *rest = get_args(annotation)
+        yield from (item for item in rest if isinstance(item, msgspec.Meta))
+        yield from _constraints(kind)
+    elif get_origin(annotation) in {Union, UnionType}:
+        for argument in get_args(annotation):
+            yield from _constraints(argument)
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401

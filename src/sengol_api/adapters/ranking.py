@@ -19,7 +19,10 @@ def best(ids: Sequence[str], scores: NDArray[np.float32], count: int) -> list[Hi
         scores: shape (n,).
         count: from 1 to n.
     """
-    top = np.argpartition(-scores, count - 1)[:count] if count < len(scores) else np.arange(len(scores))
-    top.sort()
-    top = top[np.argsort(-scores[top], kind="stable")]
+    if count < len(scores):
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
+        top = np.flatnonzero(scores >= least)  # with all that equal the last: a partition alone takes any of them
+    else:
+        top = np.arange(len(scores))
+    top = top[np.argsort(-scores[top], kind="stable")][:count]
     return [_hit((ids[row], score)) for row, score in zip(top.tolist(), scores[top].tolist(), strict=True)]

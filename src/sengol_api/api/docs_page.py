@@ -50,7 +50,7 @@ def page(document: dict[str, Any]) -> str:
     groups: dict[str, list[str]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            groups[operation["tags"][0]].append(_operation(path, method, operation))
+            groups[operation["tags"][0]].append(_operation(path, method, operation, document["components"]["schemas"]))
     sections = "".join(
         f'<section aria-labelledby="{_anchor(name)}"><h2 id="{_anchor(name)}">{escape(name)}</h2>{"".join(items)}</section>'
         for name, items in groups.items()
@@ -91,16 +91,55 @@ def _curl(path: str, method: str, operation: dict[str, Any]) -> str:
         lines.append('-H "Authorization: Bearer $TOKEN"')
     if body := operation.get("requestBody"):
         lines.append("-H 'Content-Type: application/json'")
-        example = json.dumps(body["content"]["application/json"]["example"], ensure_ascii=False).replace("'", "'\\''")
-        lines.append(f"-d '{example}'" if len(example) < 900 else "-d @questions.json")
+        example = json.dumps(body["content"]["application/json"]["example"], indent=2, ensure_ascii=False).replace("'", "'\\''")
+        lines.append(f"-d '{example}'" if len(example) < 1500 else "-d @questions.json")
     command = " \\\n  ".join(lines)
     return f"<pre tabindex='0'><code>{escape(command)}</code></pre>"
 
 
-def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+def _fields(body: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """The fields of a body's object, with what each takes."""
+    reference = body["content"]["application/json"]["schema"].get("$ref")
+    if reference is None:
+        return ""
+    schema = schemas[reference.rpartition("/")[2]]
+    rows = "".join(
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(_takes(field))}</td>"
+        f"<td>{'required' if name in schema.get('required', []) else ''}</td><td>{escape(field.get('description', ''))}</td></tr>"
+        for name, field in schema["properties"].items()
+    )
+    return f"<div class='scroll'><table><tr><th>Field</th><th>Takes</th><th></th><th></th></tr>{rows}</table></div>"
+
+
+def _takes(schema: dict[str, Any]) -> str:
+    """A schema in a few words."""
+    if "anyOf" in schema:
+        return " or ".join(_takes(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return " / ".join(map(str, schema["enum"]))
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2].removesuffix("In").removesuffix("Out").lower()
+    kind = str(schema.get("type", "anything"))
+    if kind == "array":
+        return f"list of {_takes(schema['items'])}{_bounds(schema, 'Items', 'entries')}"
+    spoken = {"string": "text", "integer": "whole number", "boolean": "true / false"}.get(kind, kind)
+    return spoken + _bounds(schema, "Length", "characters") + _bounds(schema, "imum", "")
+
+
+def _bounds(schema: dict[str, Any], suffix: str, unit: str) -> str:
+    low, high = schema.get(f"min{suffix}"), schema.get(f"max{suffix}")
+    if low is None and high is None:
+        return ""
+    span = f"{low}–{high}" if None not in {low, high} else f"at most {high}" if low is None else f"at least {low}"
+    return f", {span} {unit}".rstrip()
+
+
+def _operation(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     success = next(status for status in operation["responses"] if status.startswith("2"))
     answer = operation["responses"][success]["content"]["application/json"]["example"]
     parts = [_prose(operation["description"]), "<h3>Request</h3>", _curl(path, method, operation)]
+    if body := operation.get("requestBody"):
+        parts.append(_fields(body, schemas))
     if operation["parameters"]:
         rows = "".join(
             f"<tr><td><code>{escape(p['name'])}</code></td><td>{escape(p['in'])}</td>"

@@ -84,11 +84,16 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
             "content": {
                 "application/json": {
                     "schema": schema_of[_key(operation.body)],
-                    "example": msgspec.to_builtins(operation.example.body),
+                    "example": _lean(msgspec.to_builtins(operation.example.body)),
                 },
             },
         }
     return found
+
+
+def _lean(example: dict[str, Any]) -> dict[str, Any]:
+    """A request as a person would write it: without what is left out by default."""
+    return {key: value for key, value in example.items() if value is not None and value != []} or example
 
 
 def _parameters(operation: Operation, schema_of: dict[str, Any], components: dict[str, Any]) -> list[dict[str, Any]]:

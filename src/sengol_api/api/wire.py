@@ -9,15 +9,17 @@ from sengol_api.review.area import DOMAINS, Domain
 from sengol_api.review.incident import CostKind, Kind, Severity
 from sengol_api.review.reviews import Answer
 from sengol_api.review.statistics import Spread
-from sengol_api.validation import CONTROL_FREE
+from sengol_api.validation import CONTROL_FREE, END, ONE_LINE, matching
 
 T = TypeVar("T")
 
 Weight = Annotated[float, Meta(ge=0, le=1)]
-Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=CONTROL_FREE)]
+Line = Annotated[str, Meta(min_length=1, max_length=200), ONE_LINE]
 Choices = Annotated[list[Line], Meta(max_length=50)]
-QuestionId = Annotated[str, Meta(pattern=r"^(ai|cyber|cloud|compliance)\.[a-z0-9][a-z0-9-]{0,99}$")]
-Text = Annotated[str, Meta(max_length=5000, pattern=CONTROL_FREE)]
+QuestionId = Annotated[
+    str, matching(r"^(ai|cyber|cloud|compliance)\.[a-z0-9][a-z0-9-]{0,99}" + END, "takes a question's id, like ai.prompt-injection")
+]
+Text = Annotated[str, Meta(max_length=5000), CONTROL_FREE]
 Texts = Annotated[list[Text], Meta(max_length=50)]
 
 
@@ -42,7 +44,13 @@ class Success(Out, Generic[T]):
 class RegisterIn(In):
     """A new account."""
 
-    email: Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+$")]
+    email: Annotated[
+        str,
+        Meta(max_length=254),
+        matching(
+            r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+" + END, "takes an address like name@example.com"
+        ),
+    ]
     password: Annotated[str, Meta(min_length=8, max_length=100)]
     name: Line | None = None
     company: Line | None = None
@@ -82,28 +90,26 @@ class GenerateIn(In):
 
     system_description: Annotated[
         str,
-        Meta(
-            min_length=10,
-            max_length=10_000,
-            pattern=CONTROL_FREE,
-            description="What the system does, for whom, with what data",
-        ),
+        Meta(min_length=10, max_length=10_000, description="What the system does, for whom, with what data"),
+        CONTROL_FREE,
     ]
     selected_domains: Annotated[
         list[Domain], Meta(min_length=1, max_length=4, description="Areas to ask about; all four by default")
     ] = msgspec.field(default_factory=lambda: list(DOMAINS))
     jurisdictions: Annotated[Choices, Meta(description="Where it operates: EU, Germany, US, California, ...")] = []
     industry: Annotated[Line | None, Meta(description="healthcare, finance, retail, ...")] = None
-    company_size: Line | None = None
-    budget_range: Line | None = None
+    company_size: Annotated[Line | None, Meta(description="For your records: it changes no question")] = None
+    budget_range: Annotated[Line | None, Meta(description="For your records: it changes no question")] = None
     selected_tech: Annotated[Choices, Meta(description="Technology from a list: llm, kubernetes, s3, ...")] = []
     custom_tech: Annotated[Choices, Meta(description="Technology in your own words; names of products find their advisories")] = []
-    tech_stack: Choices = []
+    tech_stack: Annotated[Choices, Meta(description="More of the same; the three lists are read as one")] = []
     data_types: Annotated[Choices, Meta(description="Data it handles: pii, phi, payment-card, biometric, ...")] = []
-    system_criticality: Literal["low", "medium", "high", "critical"] = "medium"
-    max_questions: Annotated[int, Meta(ge=1, le=120)] = 75
-    questions_per_domain: Annotated[int, Meta(ge=1, le=40)] = 25
-    min_weight: Weight = 0.0
+    system_criticality: Annotated[
+        Literal["low", "medium", "high", "critical"], Meta(description="Moves every base weight; medium by default")
+    ] = "medium"
+    max_questions: Annotated[int, Meta(ge=1, le=120, description="Shared evenly by the domains; 75 by default")] = 75
+    questions_per_domain: Annotated[int, Meta(ge=1, le=40, description="25 by default")] = 25
+    min_weight: Annotated[float, Meta(ge=0, le=1, description="Leave out questions of less final weight; 0 by default")] = 0.0
 
     def __post_init__(self) -> None:
         if len(self.system_description.strip()) < 10:
@@ -364,7 +370,7 @@ class FilterIn(In):
             raise ValueError(f"yearFrom ({self.year_from}) is after yearTo ({self.year_to})")
 
 
-Query = Annotated[str, Meta(min_length=2, max_length=2000, pattern=CONTROL_FREE)]
+Query = Annotated[str, Meta(min_length=2, max_length=2000), CONTROL_FREE]
 
 
 class SearchIn(In):

@@ -16,8 +16,6 @@ class ReviewRequest:
     domains: frozenset[str]
     jurisdictions: frozenset[str] = frozenset()
     industry: str | None = None
-    company_size: str | None = None
-    budget_range: str | None = None
     tech: frozenset[str] = frozenset()
     data_types: frozenset[str] = frozenset()
     criticality: Criticality = "medium"

@@ -85,15 +85,15 @@ def importance(fit: Fit, facts: SystemFacts, found: Sequence[Regulation], vocabu
     if fit.data:
         because.append("it handles " + _listing([vocabulary.label("dataTypes", code) for code in fit.data[:3]]))
     if fit.industry and facts.industry:
-        because.append(f"{vocabulary.label('industries', facts.industry)} sees such incidents")
+        because.append(f"such incidents are known in {vocabulary.label('industries', facts.industry).lower()}")
     binding = sorted({r.name for r in found if r.status == "binding"})
     if binding:
-        because.append(f"{_listing(binding[:3])} {'asks' if len(binding) == 1 else 'ask'} for it")
+        because.append(f"{_listing(binding[:3])} {'asks' if len(binding) == 1 else 'ask'} for the control")
     if not because and fit.words:
         because.append("the description speaks of " + _listing([f"“{word}”" for word in fit.words[:3]]))
     if not because:
-        return "Asked of every system of this domain: what it guards against happens regardless of how a system is built."
-    return f"Asked of this system because {_listing(because)}."
+        return "Asked of every system of this domain: what it guards against happens however a system is built."
+    return f"Asked of this system because {'; '.join(because)}."
 
 
 def explanation(part: weights.Part, base: float, evidence: weights.Evidence, industry: float, final: float) -> str:

@@ -24,7 +24,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts and spreads over a set of incidents; unknown values are counted as unknown."""
+    """Counts and spreads over a set of incidents; unknown values are counted as unknown.
+
+    The counts of kinds of attack, countries and sources are the twenty largest.
+    """
 
     total: int
     by_severity: dict[str, int]
@@ -74,7 +77,7 @@ def summarise(incidents: Iterable[Incident]) -> Summary:
         by_attack=_counts((i.attack_type for i in known), 20),
         by_year=dict(sorted(Counter(i.date[:4] if i.date else "unknown" for i in known).items())),
         by_country=_counts((i.country for i in known), 20),
-        by_source=_counts(i.source for i in known),
+        by_source=_counts((i.source for i in known), 20),
         earliest=dates[0] if dates else None,
         latest=dates[-1] if dates else None,
         costs={kind: spread(i.cost for i in known if i.cost_kind == kind) for kind in COST_KINDS},

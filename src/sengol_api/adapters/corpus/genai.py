@@ -90,7 +90,7 @@ def convert(entry: Mapping[str, Any], vocabulary: Vocabulary) -> Incident:
         kind="vulnerability" if advisory else "incident",
         incident_type="vulnerability" if advisory else "ai-harm" if entry["corpus"] == "ai-harm" else "ai-incident",
         attack_type=_attack_type(entry["attack_vector"], news=news),
-        organization=affected[:200] if affected else None,
+        organization=affected[:200] if affected and affected != title else None,
         industry=industry,
         country=_country(tags, vocabulary),
         severity=entry["severity"].lower(),
@@ -146,7 +146,10 @@ def _country(tags: frozenset[str], vocabulary: Vocabulary) -> str | None:
         for tag in sorted(tags)
         if tag.startswith("juris-") and (term := vocabulary.resolve("jurisdictions", tag.removeprefix("juris-")))
     ]
-    return places[0].partition("-")[0] if len(places) == 1 else None
+    if len(places) != 1 or places[0] in {"EU", "GLOBAL"}:
+        return None
+    country = places[0].partition("-")[0]
+    return "GB" if country == "UK" else country  # incidents carry ISO 3166 codes
 
 
 def _products(affected: str) -> tuple[str, ...]:

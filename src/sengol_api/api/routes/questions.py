@@ -30,8 +30,6 @@ def to_request(body: wire.GenerateIn) -> ReviewRequest:
         domains=frozenset(body.selected_domains),
         jurisdictions=frozenset(body.jurisdictions),
         industry=body.industry,
-        company_size=body.company_size,
-        budget_range=body.budget_range,
         tech=frozenset([*body.selected_tech, *body.custom_tech, *body.tech_stack]),
         data_types=frozenset(body.data_types),
         criticality=body.system_criticality,
