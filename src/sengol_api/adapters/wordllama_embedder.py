@@ -5,6 +5,7 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,37 +14,43 @@ import numpy as np
 from sengol_api.review.ports import Vectors
 
 if TYPE_CHECKING:
-    from wordllama.inference import WordLlamaInference
+    from tokenizers import Tokenizer
 
 DIMENSION: Final = 256
 LONGEST: Final = 20_000
+BATCH: Final = 256
 INLINE: Final = 2
 NAME: Final = f"wordllama-{version('wordllama')}-{DIMENSION}"
-WEIGHTS_SHA256: Final = "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5"
+WEIGHTS: Final = f"weights/l2_supercat_{DIMENSION}.safetensors"
+TOKENIZER: Final = "tokenizers/l2_supercat_tokenizer_config.json"
+SHA256: Final = {
+    WEIGHTS: "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+    TOKENIZER: "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68",
+}
 
 
 class WordLlamaEmbedder:
-    """The ``Embedder`` over WordLlama: the mean of the vectors of a text's word pieces.
+    """The ``Embedder`` over WordLlama (l2_supercat, 256 dimensions): the mean of the vectors of a text's word pieces.
 
-    The model is loaded at the first use, or by :meth:`warm`.
+    The weights and the tokenizer are read from the package's folder without importing the package, whose import loads an HTTP
+    client and a downloader that are of no use here; a test holds the vectors against the package's own. They are loaded at the
+    first use, or by :meth:`warm`.
     """
 
     name = NAME
     dimension = DIMENSION
 
     def __init__(self) -> None:
-        self._model: WordLlamaInference | None = None
-        self._lock = threading.Lock()
+        self._model: tuple[Tokenizer, Vectors] | None = None
+        self._loading = threading.Lock()
 
     def warm(self) -> None:
         """Load the model now.
 
         Raises:
-            RuntimeError: the installed weights are not those that the corpus was measured with.
+            RuntimeError: the installed files are not those that the corpus was measured with.
         """
-        with self._lock:
-            if self._model is None:
-                self._model = _load()
+        self._loaded()
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See the port. One or two short texts are done at once; more go to a thread."""
@@ -51,26 +58,39 @@ class WordLlamaEmbedder:
             return self._embed(texts)
         return await asyncio.to_thread(self._embed, texts)
 
+    def _loaded(self) -> "tuple[Tokenizer, Vectors]":
+        with self._loading:
+            if self._model is None:
+                self._model = _load()
+            return self._model
+
     def _embed(self, texts: Sequence[str]) -> Vectors:
-        self.warm()
+        tokenizer, pieces = self._loaded()
         vectors = np.zeros((len(texts), DIMENSION), dtype=np.float32)
-        worded = [row for row, text in enumerate(texts) if text.strip()]
-        if worded and self._model is not None:
-            with self._lock:  # the tokenizer's padding is one shared setting
-                vectors[worded] = self._model.embed([texts[row][:LONGEST] for row in worded])
+        for start in range(0, len(texts), BATCH):
+            batch = [text[:LONGEST] for text in texts[start : start + BATCH]]
+            for row, encoding in enumerate(tokenizer.encode_batch(batch, add_special_tokens=False), start=start):
+                if encoding.ids:
+                    vectors[row] = pieces[encoding.ids].mean(axis=0)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
 
 
-def _load() -> "WordLlamaInference":
-    import wordllama
+def _load() -> "tuple[Tokenizer, Vectors]":
+    from safetensors.numpy import load
+    from tokenizers import Tokenizer
 
-    folder = Path(wordllama.__file__).parent
-    weights = folder / "weights" / f"l2_supercat_{DIMENSION}.safetensors"
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if found != WEIGHTS_SHA256:
-        raise RuntimeError(
-            f"The embedding weights {weights.name} of the installed wordllama {version('wordllama')} are not the pinned "
-            f"ones (sha256 {found[:12]}…, expected {WEIGHTS_SHA256[:12]}…). Reinstall from the lock file: make setup.",
-        )
-    return wordllama.WordLlama.load(dim=DIMENSION, disable_download=True, cache_dir=folder)
+    found = find_spec("wordllama")
+    if found is None or found.origin is None:
+        raise RuntimeError("The package wordllama is not installed. Install from the lock file: make setup.")
+    files = {name: (Path(found.origin).parent / name).read_bytes() for name in SHA256}
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != SHA256[name]:
+            raise RuntimeError(
+                f"{name} of the installed wordllama {version('wordllama')} is not the pinned file (sha256 "
+                f"{SHA256[name][:12]}…). Install from the lock file: make setup.",
+            )
+    tokenizer = Tokenizer.from_buffer(files[TOKENIZER])
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer, load(files[WEIGHTS])["embedding.weight"].astype(np.float32)

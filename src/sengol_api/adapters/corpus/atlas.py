@@ -1,15 +1,12 @@
 """Case studies of MITRE ATLAS, from its released ``ATLAS.yaml`` or from a single case-study file."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any, Final
-
-from sengol_api.review.vocabulary import Vocabulary
 
 SITE: Final = "https://atlas.mitre.org/studies/"
 
 
-def atlas_records(document: Any, _vocabulary: Vocabulary) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - any YAML
-    """Records with our field names.
+def atlas_studies(document: Any) -> list[Any]:  # noqa: ANN401 - any YAML
+    """The case studies of a document.
 
     Raises:
         ValueError: there is no case study in the document.
@@ -19,13 +16,17 @@ def atlas_records(document: Any, _vocabulary: Vocabulary) -> Iterator[Mapping[st
     studies = document.get("case-studies", [document] if "summary" in document else None)
     if not isinstance(studies, list):
         raise ValueError("holds no case-studies")  # noqa: TRY004
-    for study in studies:
-        if not isinstance(study, dict):
-            raise ValueError(f"takes case studies as objects, got {type(study).__name__}")  # noqa: TRY004
-        yield _record(study)
+    return studies
 
 
-def _record(study: Mapping[str, Any]) -> dict[str, Any]:
+def atlas_record(study: Any) -> dict[str, Any]:  # noqa: ANN401 - any YAML
+    """A record with our field names.
+
+    Raises:
+        ValueError: the study is no object.
+    """
+    if not isinstance(study, dict):
+        raise ValueError(f"takes a case study as an object, got {type(study).__name__}")  # noqa: TRY004 - reported as a bad record
     procedure = study.get("procedure")
     steps = procedure if isinstance(procedure, list) else []
     identity = study.get("id")

@@ -5,15 +5,15 @@ import datetime as dt
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
 
-from sengol_api.adapters.corpus.atlas import atlas_records
+from sengol_api.adapters.corpus.atlas import atlas_record, atlas_studies
 from sengol_api.adapters.corpus.records import BadRecordError, incident_from_record
-from sengol_api.adapters.corpus.veris import veris_records
+from sengol_api.adapters.corpus.veris import veris_entries, veris_record
 from sengol_api.review.incident import Incident
 from sengol_api.review.vocabulary import Vocabulary
 
@@ -71,17 +71,23 @@ def read_file(path: Path, kind: Format, *, vocabulary: Vocabulary, today: dt.dat
     records: dict[Format, Callable[[str], Iterator[Raw]]] = {
         "jsonl": _jsonl,
         "csv": _csv,
-        "veris": lambda content: _document(content, _parse_json, veris_records, vocabulary),
-        "atlas": lambda content: _document(content, _parse_yaml, atlas_records, vocabulary),
+        "veris": lambda content: _document(content, _parse_json, veris_entries, veris_record),
+        "atlas": lambda content: _document(content, _parse_yaml, atlas_studies, atlas_record),
     }
     for raw in records[kind](text):
         if raw.record is None:
             yield Bad(name, raw.line, raw.fault)
             continue
         try:
-            yield incident_from_record(raw.record, today=today)
+            yield _in_our_words(incident_from_record(raw.record, today=today), vocabulary)
         except BadRecordError as error:
             yield Bad(name, raw.line, str(error))
+
+
+def _in_our_words(incident: Incident, vocabulary: Vocabulary) -> Incident:
+    """With the code of its industry, where we know it by another name: «Health care» is ``healthcare``."""
+    industry = vocabulary.resolve("industries", incident.industry) if incident.industry else None
+    return replace(incident, industry=industry.code) if industry else incident
 
 
 def _jsonl(text: str) -> Iterator[Raw]:
@@ -116,8 +122,8 @@ def _csv(text: str) -> Iterator[Raw]:
 def _document(
     text: str,
     parse: Callable[[str], Any],
-    records: Callable[[Any, Vocabulary], Iterator[Mapping[str, Any]]],
-    vocabulary: Vocabulary,
+    entries: Callable[[Any], list[Any]],
+    record: Callable[[Any], Mapping[str, Any]],
 ) -> Iterator[Raw]:
     """A file that is one document; "line" is then the number of the record in it."""
     try:
@@ -126,10 +132,16 @@ def _document(
         yield Raw(0, None, f"cannot be parsed: {' '.join(str(error).split())}")
         return
     try:
-        for number, record in enumerate(records(document, vocabulary), start=1):
-            yield Raw(number, record)
+        found = entries(document)
     except ValueError as error:
         yield Raw(0, None, str(error))
+        return
+    for number, entry in enumerate(found, start=1):
+        try:
+            raw = Raw(number, record(entry))
+        except ValueError as error:
+            raw = Raw(number, None, str(error))
+        yield raw
 
 
 def _parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON

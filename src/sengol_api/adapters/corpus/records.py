@@ -2,7 +2,6 @@
 
 import datetime as dt
 import hashlib
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, get_args
@@ -14,6 +13,7 @@ from sengol_api.review.incident import CostKind, Incident, Severity
 _DATE: Final = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+MOST: Final = 1e15  # more dollars than there are; an integer above 2**63 could not be stored
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 KNOWN_FIELDS: Final = frozenset(
     """
@@ -45,7 +45,7 @@ class _Reader:
     def need(self, name: str, convert: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - the type is the converter's
         faults = len(self.faults)
         value = self.get(name, convert)
-        if value is None and len(self.faults) == faults:
+        if (value is None or value == "") and len(self.faults) == faults:
             self.faults.append(f"{name}: is missing")
         return value
 
@@ -83,13 +83,16 @@ def _number(value: Any) -> float:  # noqa: ANN401 - untrusted input
         number = float(value.replace(",", "") if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"takes a number, got {str(value)[:40]!r}") from None
-    if not math.isfinite(number) or number < 0:
-        raise ValueError(f"takes a finite number of at least 0, got {str(value)[:40]!r}")
+    if not 0 <= number <= MOST:
+        raise ValueError(f"takes a number from 0 to {MOST:g}, got {str(value)[:40]!r}")
     return number
 
 
 def _count(value: Any) -> int:  # noqa: ANN401 - untrusted input
-    return int(_number(value))
+    number = _number(value)
+    if not number.is_integer():
+        raise ValueError(f"takes a whole number, got {str(value)[:40]!r}")
+    return int(number)
 
 
 def _truth(value: Any) -> bool:  # noqa: ANN401 - untrusted input

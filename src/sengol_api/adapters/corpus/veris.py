@@ -1,9 +1,7 @@
 """VERIS incidents as the VERIS Community Database (VCDB) publishes them: one object, or a list of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
-
-from sengol_api.review.vocabulary import Vocabulary
 
 # The first two digits of the victim's NAICS code.
 _NAICS: Final = {
@@ -26,27 +24,26 @@ _IMPACT: Final = {
 }  # fmt: skip
 
 
-def veris_records(document: Any, _vocabulary: Vocabulary) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - any JSON
-    """Records with our field names.
+def veris_entries(document: Any) -> list[Any]:  # noqa: ANN401 - any JSON
+    """The incidents of a document."""
+    return document if isinstance(document, list) else [document]
+
+
+def veris_record(entry: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """A record with our field names.
 
     Raises:
-        ValueError: the document is neither an object nor a list of objects.
+        ValueError: the entry is no object.
     """
-    entries = document if isinstance(document, list) else [document]
-    for entry in entries:
-        if not isinstance(entry, dict):
-            raise ValueError(f"takes a VERIS object or a list of them, got {type(entry).__name__}")  # noqa: TRY004
-        yield _record(entry)
-
-
-def _record(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ValueError(f"takes a VERIS object, got {type(entry).__name__}")  # noqa: TRY004 - reported as a bad record
     victim = _object(entry.get("victim"))
     action = _object(entry.get("action"))
     impact = _object(entry.get("impact"))
     summary = entry.get("summary")
     name = victim.get("victim_id")
     kinds = sorted(kind for kind in action if kind != "unknown")
-    varieties = sorted({v for kind in action.values() for v in _list(_object(kind).get("variety")) if v != "Unknown"})
+    varieties = sorted({str(v) for kind in action.values() for v in _list(_object(kind).get("variety")) if v != "Unknown"})
     reference = entry.get("reference")
     record = {
         "id": f"veris:{entry['incident_id']}" if entry.get("incident_id") else None,
@@ -64,7 +61,7 @@ def _record(entry: Mapping[str, Any]) -> dict[str, Any]:
         "currency": impact.get("iso_currency_code"),
         "costKind": "loss" if impact.get("overall_amount") is not None else None,
         "recordsAffected": _object(_object(entry.get("attribute")).get("confidentiality")).get("data_total"),
-        "tags": [str(v).lower().replace(" ", "-") for v in varieties],
+        "tags": [v.lower().replace(" ", "-") for v in varieties],
         "source": "VERIS Community Database",
         "sourceUrl": _first_url(reference),
         "licence": "CC-BY-SA-4.0",
@@ -80,8 +77,8 @@ def _list(value: Any) -> list[Any]:  # noqa: ANN401 - untrusted input
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _title(name: Any, kinds: list[str], varieties: list[Any]) -> str:  # noqa: ANN401 - untrusted input
-    what = ", ".join(str(v) for v in varieties[:3]) or ", ".join(kinds) or "security incident"
+def _title(name: Any, kinds: list[str], varieties: list[str]) -> str:  # noqa: ANN401 - untrusted input
+    what = ", ".join(varieties[:3]) or ", ".join(kinds) or "security incident"
     return f"{name or 'Unnamed organisation'}: {what}"
 
 
