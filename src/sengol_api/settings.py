@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -180,27 +180,27 @@ def load(environment: Mapping[str, str] | None = None, /, **overrides: str | int
     values: dict[str, Any] = {name: given[name].strip() for name in known if given.get(name, "").strip()}
     values.update({name.upper(): value for name, value in overrides.items() if value is not None})
     settings, problems = check(values, Settings, strict=False)
-    if settings is None:
-        raise SettingsError(_message(problems, values, known))
-    if settings.environment == "production" and len(settings.jwt_secret) < 32:
-        got = f"{len(settings.jwt_secret)} characters" if settings.jwt_secret else "nothing"
-        raise SettingsError(
-            f"JWT_SECRET: got {got}; with ENVIRONMENT=production it takes at least 32 random characters, for example the "
-            "output of: openssl rand -base64 48",
-        )
-    if settings.jwt_secret and len(settings.jwt_secret) < 32:
-        raise SettingsError(f"JWT_SECRET: got {len(settings.jwt_secret)} characters; it takes at least 32.")
+    wrong = [*_wrong_values(problems, values, known), *_wrong_secret(values)]
+    if settings is None or wrong:
+        raise SettingsError(f"{len(wrong)} setting{'s are' if len(wrong) > 1 else ' is'} wrong:\n" + "\n".join(wrong))
     return settings
 
 
-def _message(problems: Iterable[Problem], values: Mapping[str, Any], known: Mapping[str, Variable]) -> str:
-    lines = []
+def _wrong_values(problems: Iterable[Problem], values: Mapping[str, Any], known: Mapping[str, Variable]) -> Iterator[str]:
     for problem in problems:
         variable = known[problem.path]
         got = "(hidden)" if variable.secret else repr(str(values.get(problem.path))[:80])
-        lines.append(f"  {problem.path}: got {got}; takes {variable.takes}" + (f", in {variable.unit}" if variable.unit else ""))
-    count = len(lines)
-    return f"{count} setting{'s are' if count > 1 else ' is'} wrong:\n" + "\n".join(lines)
+        yield f"  {problem.path}: got {got}; takes {variable.takes}" + (f", in {variable.unit}" if variable.unit else "")
+
+
+def _wrong_secret(values: Mapping[str, Any]) -> Iterator[str]:
+    """A secret that guards nothing; in production there is no other to fall back on."""
+    length = len(str(values.get("JWT_SECRET", "")))
+    production = values.get("ENVIRONMENT") == "production"
+    if length < 32 and (length or production):
+        got = f"{length} characters" if length else "nothing"
+        where = "with ENVIRONMENT=production it" if production else "it"
+        yield f"  JWT_SECRET: got {got}; {where} takes at least 32 random characters: openssl rand -base64 48"
 
 
 _OURS: Final = re.compile(

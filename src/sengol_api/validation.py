@@ -103,11 +103,14 @@ def _problems(value: Any, annotation: Any, path: str, strict: bool) -> Iterator[
         yield Problem(path, "is nested too deeply", "json_depth")
         return
     except msgspec.ValidationError as error:
-        inner = list(_inner(value, _bare(annotation), path, strict))
-        if inner:
-            yield from inner
-        else:
+        inner = _inner(value, _bare(annotation), path, strict)  # lazily: a hostile body has a hundred thousand problems
+        first = next(inner, None)
+        if first is None:
             yield _describe(path, _AT.sub("", str(error)), value, annotation)
+            return
+        yield from _wrong_size(path, value, annotation)
+        yield first
+        yield from inner
 
 
 def _bare(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
@@ -137,16 +140,40 @@ def _inner(value: Any, kind: Any, path: str, strict: bool) -> Iterator[Problem]:
 
 def _fields(value: Mapping[str, Any], kind: type[msgspec.Struct], path: str, strict: bool) -> Iterator[Problem]:  # noqa: FBT001
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    for name in value.keys() - fields.keys():
-        near = difflib.get_close_matches(str(name), fields, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(fields)}"
-        yield Problem(_join(path, str(name)[:60]), f"is not a field here{hint}", "unknown_field")
+    for name in value:
+        if name not in fields:
+            short = str(name)[:60]
+            near = difflib.get_close_matches(short, fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(fields)}"
+            yield Problem(_join(path, short), f"is not a field here{hint}", "unknown_field")
+    right = {}
     for name, field in fields.items():
         where = _join(path, name)
         if name in value:
-            yield from _problems(value[name], field.type, where, strict)
+            problems = _problems(value[name], field.type, where, strict)
+            first = next(problems, None)
+            if first is None:
+                right[name] = value[name]
+            else:
+                yield first
+                yield from problems
         elif field.required:
             yield Problem(where, "is missing", "missing")
+    if all(name in right for name, field in fields.items() if field.required):
+        # What is right field by field may still break a rule on several fields, which msgspec checks last.
+        try:
+            msgspec.convert(right, kind, strict=strict)
+        except msgspec.ValidationError as error:
+            yield _describe(path, _AT.sub("", str(error)), right, kind)
+
+
+def _wrong_size(path: str, value: Any, annotation: Any) -> Iterator[Problem]:  # noqa: ANN401
+    """A list of too many or too few entries, beside what is wrong with the entries."""
+    for bound in _constraints(annotation):
+        if bound.max_length is not None and len(value) > bound.max_length:
+            yield Problem(path, f"takes at most {bound.max_length} entries, got {len(value)}", "too_long")
+        if bound.min_length is not None and len(value) < bound.min_length:
+            yield Problem(path, f"takes at least {bound.min_length} entries, got {len(value)}", "too_short")
 
 
 def _join(path: str, name: str) -> str:

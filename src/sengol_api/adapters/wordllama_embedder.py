@@ -70,7 +70,7 @@ class WordLlamaEmbedder:
         for start in range(0, len(texts), BATCH):
             batch = [text[:LONGEST] for text in texts[start : start + BATCH]]
             for row, encoding in enumerate(tokenizer.encode_batch(batch, add_special_tokens=False), start=start):
-                if encoding.ids:
+                if encoding.ids and texts[row].strip():  # white space has pieces too, but says nothing
                     vectors[row] = pieces[encoding.ids].mean(axis=0)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)

@@ -443,15 +443,15 @@ class BatchSearchOut(Out):
 class StatisticsIn(In):
     """A filter as a query string; several values with commas between."""
 
-    industries: Line | None = None
-    severities: Line | None = None
-    incident_types: Line | None = None
-    attack_types: Line | None = None
-    countries: Line | None = None
-    sources: Line | None = None
-    kinds: Line | None = None
-    year_from: Annotated[int, Meta(ge=1900, le=2200)] | None = None
-    year_to: Annotated[int, Meta(ge=1900, le=2200)] | None = None
+    industries: Line = ""
+    severities: Line = ""
+    incident_types: Line = ""
+    attack_types: Line = ""
+    countries: Line = ""
+    sources: Line = ""
+    kinds: Line = ""
+    year_from: Annotated[int, Meta(ge=1900, le=2200)] | msgspec.UnsetType = msgspec.UNSET
+    year_to: Annotated[int, Meta(ge=1900, le=2200)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class StatisticsOut(SummaryOut):

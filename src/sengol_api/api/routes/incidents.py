@@ -3,11 +3,14 @@
 import asyncio
 from typing import Any
 
+import msgspec
+
 from sengol_api.api import examples, present, wire
 from sengol_api.api.operations import Answer, Call, Example, Operation
 from sengol_api.review.incident import IncidentFilter
 from sengol_api.review.statistics import summarise
 from sengol_api.review.vocabulary import Vocabulary
+from sengol_api.validation import convert
 
 _LISTS = ("industries", "severities", "incident_types", "attack_types", "countries", "sources", "kinds")
 
@@ -47,9 +50,7 @@ async def _search(call: Call, queries: list[str], given: wire.FilterIn, limit: i
 async def statistics(call: Call) -> Answer:
     """What the incidents of a filter have in common."""
     services = call.services
-    given: wire.StatisticsIn = call.query
-    lists: dict[str, Any] = {name: _split(getattr(given, name)) for name in _LISTS}
-    condition = to_filter(wire.FilterIn(**lists, year_from=given.year_from, year_to=given.year_to), services.vocabulary)
+    condition = to_filter(_from_query(call.query), services.vocabulary)
     admitted = (incident for incident in services.corpus.all() if condition.admits(incident))
     result = await asyncio.to_thread(summarise, admitted)
     return Answer(
@@ -57,8 +58,14 @@ async def statistics(call: Call) -> Answer:
     )
 
 
-def _split(value: str | None) -> list[str]:
-    return [part.strip() for part in (value or "").split(",") if part.strip()]
+def _from_query(query: wire.StatisticsIn) -> wire.FilterIn:
+    """The filter of a query string, checked like one of a body."""
+    given = msgspec.to_builtins(query)
+    return convert({name: _split(value) if isinstance(value, str) else value for name, value in given.items()}, wire.FilterIn)
+
+
+def _split(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 OPERATIONS = (
