@@ -59,14 +59,14 @@ QUESTION: Final = wire.QuestionOut(
         ),
     ],
     base_weight=0.9,
-    evidence_weight=0.75,
+    evidence_weight=0.76,
     industry_weight=0.5,
-    final_weight=0.775,
+    final_weight=0.778,
     weightage_explanation=(
-        "0.5×0.90 base + 0.3×0.75 evidence (24 matching incidents, similarity 0.55, severity 0.62) + 0.2×0.50 industry = 0.78"
+        "0.5×0.90 base + 0.3×0.76 evidence (24 matching incidents, similarity 0.55, severity 0.65) + 0.2×0.50 industry = 0.78"
     ),
     evidence_query="Prompt injection. hidden instructions in a document ...",
-    evidence=wire.EvidenceOut(incidents=24, similarity=0.55, severity=0.62),
+    evidence=wire.EvidenceOut(incidents=24, similarity=0.55, severity=0.65),
     related_incidents=[
         wire.RelatedIncidentOut(
             id="INC-00001",
@@ -80,7 +80,7 @@ QUESTION: Final = wire.QuestionOut(
         ),
     ],
     generated_from="evidence",
-    confidence=0.83,
+    confidence=0.825,
 )
 _NO_SPREAD: Final = Spread(2, None, None, None, "insufficient data: 2 of at least 5 values")
 _SUMMARY_FIELDS: Final[dict[str, Any]] = {
@@ -157,10 +157,10 @@ SCORE: Final = wire.ScoreOut(
     revision=1,
     risk=wire.PartOut(
         score=50.0,
-        total_weight=0.775,
+        total_weight=0.778,
         not_applicable=0,
         unanswered=0,
-        terms=[wire.TermOut(question_id="ai.prompt-injection", answer="partially_addressed", points=50.0, weight=0.775)],
+        terms=[wire.TermOut(question_id="ai.prompt-injection", answer="partially_addressed", points=50.0, weight=0.778)],
     ),
     compliance=wire.PartOut(score=None, total_weight=0.0, not_applicable=0, unanswered=0, terms=[]),
 )
