@@ -46,14 +46,15 @@ class PathEndpoint:
         """Answer one request."""
         request = Request(scope, receive)
         try:
-            response = await self._answer(request)
-        except AppError as error:
-            response = respond(error, scope["state"]["request_id"])
-            if response.status_code >= 500:
-                _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": error.code})
+            try:
+                response = await self._answer(request)
+            except AppError as error:
+                response = respond(error, scope["state"]["request_id"])
+                if response.status_code >= 500:
+                    _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": error.code})
+            await response(scope, receive, send)
         except ClientDisconnect:
-            return
-        await response(scope, receive, send)
+            return  # while it sent, or while it was sent to: nobody is there to be told
 
     async def _answer(self, request: Request) -> Response:
         operation = self._operations.get(request.method)

@@ -67,7 +67,8 @@ def page(document: dict[str, Any]) -> str:
 
 
 def _anchor(name: str) -> str:
-    return name.lower().replace(" ", "-")
+    """The id of a group of operations; the operations have ids of their own, and ``health`` is one of them."""
+    return "group-" + name.lower().replace(" ", "-")
 
 
 def _prose(text: str) -> str:
@@ -171,6 +172,7 @@ def _error_table(document: dict[str, Any]) -> str:
         for code, response in document["components"]["responses"].items()
     )
     return (
-        "<section aria-labelledby='errors'><h2 id='errors'>Errors</h2><div class='scroll'><table><tr><th>Code</th><th>Status</th>"
+        "<section aria-labelledby='group-errors'><h2 id='group-errors'>Errors</h2>"
+        "<div class='scroll'><table><tr><th>Code</th><th>Status</th>"
         f"<th>Meaning</th></tr>{rows}</table></div></section>"
     )

@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from sengol_api.api import wire
 from sengol_api.review import score as scoring
-from sengol_api.review.statistics import Spread
 from sengol_api.review.weights import FORMULAS
 
 REVIEW_ID: Final = "7f1c1c1e-2b1a-4d0e-9a53-0f0a3a6f5c11"
@@ -82,7 +81,9 @@ QUESTION: Final = wire.QuestionOut(
     generated_from="evidence",
     confidence=0.825,
 )
-_NO_SPREAD: Final = Spread(2, None, None, None, "insufficient data: 2 of at least 5 values")
+_NO_SPREAD: Final = wire.SpreadOut(
+    n=2, median=None, lower_quartile=None, upper_quartile=None, note="insufficient data: 2 of at least 5 values"
+)
 _SUMMARY_FIELDS: Final[dict[str, Any]] = {
     "total": 412,
     "by_severity": {"medium": 201, "high": 150, "critical": 61},
@@ -95,11 +96,11 @@ _SUMMARY_FIELDS: Final[dict[str, Any]] = {
     "earliest": "2024-01-03",
     "latest": "2025-12-20",
     "costs": {
-        "loss": Spread(9, 76_000_000.0, 10_000_000.0, 300_000_000.0),
-        "fine": Spread(11, 4_750_000.0, 1_250_000.0, 16_000_000.0),
+        "loss": wire.SpreadOut(n=9, median=76_000_000.0, lower_quartile=10_000_000.0, upper_quartile=300_000_000.0),
+        "fine": wire.SpreadOut(n=11, median=4_750_000.0, lower_quartile=1_250_000.0, upper_quartile=16_000_000.0),
         "ransom": _NO_SPREAD,
     },
-    "records_affected": Spread(31, 3_900_000.0, 900_000.0, 11_000_000.0),
+    "records_affected": wire.SpreadOut(n=31, median=3_900_000.0, lower_quartile=900_000.0, upper_quartile=11_000_000.0),
     "downtime_hours": _NO_SPREAD,
 }
 GENERATED: Final = wire.GeneratedOut(

@@ -84,16 +84,18 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
             "content": {
                 "application/json": {
                     "schema": schema_of[_key(operation.body)],
-                    "example": _lean(msgspec.to_builtins(operation.example.body)),
+                    "example": _lean(msgspec.to_builtins(operation.example.body), operation.body),
                 },
             },
         }
     return found
 
 
-def _lean(example: dict[str, Any]) -> dict[str, Any]:
+def _lean(example: dict[str, Any], kind: Any) -> dict[str, Any]:  # noqa: ANN401 - any annotation
     """A request as a person would write it: without what is left out by default."""
-    return {key: value for key, value in example.items() if value is not None and value != []} or example
+    fields = msgspec.structs.fields(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
+    optional = {field.encode_name for field in fields if not field.required}
+    return {key: value for key, value in example.items() if key not in optional or (value is not None and value != [])}
 
 
 def _parameters(operation: Operation, schema_of: dict[str, Any], components: dict[str, Any]) -> list[dict[str, Any]]:

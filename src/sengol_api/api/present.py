@@ -16,7 +16,7 @@ from sengol_api.review.regime import Regime, Status
 from sengol_api.review.retrieval import Match
 from sengol_api.review.reviews import Review
 from sengol_api.review.search import Found
-from sengol_api.review.statistics import Summary
+from sengol_api.review.statistics import Spread, Summary
 
 
 def moment(value: dt.datetime) -> str:
@@ -102,7 +102,13 @@ def question(value: Question) -> wire.QuestionOut:
 
 def summary(value: Summary) -> dict[str, Any]:
     """The fields of a summary."""
-    return {name: getattr(value, name) for name in Summary.__slots__}
+    fields: dict[str, Any] = {name: getattr(value, name) for name in Summary.__slots__}
+    fields["costs"] = {kind: _spread(costs) for kind, costs in value.costs.items()}
+    return {name: _spread(field) if isinstance(field, Spread) else field for name, field in fields.items()}
+
+
+def _spread(value: Spread) -> wire.SpreadOut:
+    return wire.SpreadOut(**asdict(value))
 
 
 def regime(value: Regime, status: Status) -> wire.RegimeOut:

@@ -57,6 +57,6 @@ class Tokens:
             ends = float(claims["exp"])
         except (jwt.PyJWTError, TypeError, ValueError):
             raise AuthenticationError("The token is not valid. Log in again.") from None
-        if ends <= self._now().timestamp():
+        if not ends > self._now().timestamp():  # so that NaN, which compares with nothing, is over too
             raise AuthenticationError("The token has expired. Log in again.")
         return str(claims["sub"])

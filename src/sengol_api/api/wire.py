@@ -8,7 +8,6 @@ from msgspec import Meta
 from sengol_api.review.area import DOMAINS, Domain
 from sengol_api.review.incident import CostKind, Kind, Severity
 from sengol_api.review.reviews import Answer
-from sengol_api.review.statistics import Spread
 from sengol_api.validation import CONTROL_FREE, END, ONE_LINE, matching
 
 T = TypeVar("T")
@@ -175,6 +174,16 @@ class QuestionOut(In):
     confidence: Weight
 
 
+class SpreadOut(Out):
+    """Median and quartiles of n values; null with a note when n is too small to speak of."""
+
+    n: int
+    median: float | None
+    lower_quartile: float | None
+    upper_quartile: float | None
+    note: str | None = None
+
+
 class SummaryOut(Out):
     """What the incidents have in common."""
 
@@ -188,9 +197,9 @@ class SummaryOut(Out):
     by_source: dict[str, int]
     earliest: str | None
     latest: str | None
-    costs: dict[CostKind, Spread]
-    records_affected: Spread
-    downtime_hours: Spread
+    costs: dict[CostKind, SpreadOut]
+    records_affected: SpreadOut
+    downtime_hours: SpreadOut
 
 
 class RegimeOut(Out):

@@ -12,6 +12,9 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
+_SHOWN: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+"""Control characters as people can see them: a line break in a fact must not look like a line of the log."""
+
 
 def facts_of(record: logging.LogRecord) -> dict[str, object]:
     """What a record says beside its message."""
@@ -35,7 +38,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=True)
+        try:
+            return json.dumps(line, default=str, ensure_ascii=True, allow_nan=False)
+        except ValueError:  # a number that JSON does not know, or a fact that holds itself
+            return json.dumps({key: str(value) for key, value in line.items()}, ensure_ascii=True)
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -45,7 +51,7 @@ class ConsoleFormatter(logging.Formatter):
         """The line."""
         moment = dt.datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         facts = " ".join(f"{key}={value}" for key, value in facts_of(record).items())
-        line = f"{moment} {record.levelname.lower():<7} {record.getMessage()} {facts}".rstrip()
+        line = f"{moment} {record.levelname.lower():<7} {record.getMessage()} {facts}".rstrip().translate(_SHOWN)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

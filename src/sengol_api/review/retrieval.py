@@ -22,7 +22,7 @@ INDUSTRY_BONUS: Final = 0.1 * _TOP
 UNTOLD_PENALTY: Final = 0.25 * _TOP
 UNTOLD_BELOW: Final = 60
 STRONG_SIMILARITY: Final = 0.45
-WEAK_SIMILARITY: Final = 0.3
+WEAK_SIMILARITY: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ def match(
     """The incidents that an area stands on for a system, best first.
 
     Two signs must agree. The incident is among the first 40 by the area's words, and either its text is close in meaning
-    (cosine of at least 0.45), or it is fairly close (0.3) and shares a label or a kind of attack with the area. Decision
-    0004 has the measurement: with one sign alone, about one match in four was to the point; with two, about seven in ten.
+    (cosine of at least 0.45), or it is fairly close (0.25) and shares a label or a kind of attack with the area. Decision
+    0004 has the measurement: of the matches by one sign a third were to the point, of those by two about two thirds.
 
     Args:
         area: the area.

@@ -109,6 +109,11 @@ async def _translated(action: str) -> AsyncIterator[None]:
         ) from error
 
 
+def storable(text: str) -> bool:
+    """Whether a text can be in the database at all: PostgreSQL fails when it is asked for one with a zero character."""
+    return "\0" not in text
+
+
 def upsert(connection: AsyncConnection, table: sa.Table, keys: list[str]) -> Any:  # noqa: ANN401 - two dialects' insert
     """An INSERT that updates all other columns when the key is there, for either database."""
     if connection.dialect.name == "sqlite":

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sengol_api.adapters.sql.engine import Database, upsert
+from sengol_api.adapters.sql.engine import Database, storable, upsert
 from sengol_api.adapters.sql.tables import answers, question_sets, reviews
 from sengol_api.review.errors import ConflictError, NotFoundError
 from sengol_api.review.reviews import Answer, QuestionSet, Review
@@ -38,6 +38,8 @@ class SqlReviewStore:
 
     async def get(self, owner_id: str, review_id: str) -> Review | None:
         """See the port."""
+        if not storable(review_id):
+            return None
         async with self._database.read() as connection:
             row = (await connection.execute(_owned(sa.select(reviews), owner_id, review_id))).one_or_none()
         return _review(row) if row else None

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sengol_api.adapters.sql.engine import Database
+from sengol_api.adapters.sql.engine import Database, storable
 from sengol_api.adapters.sql.tables import users
 from sengol_api.review.accounts import User
 
@@ -43,12 +43,16 @@ class SqlUserStore:
 
     async def find(self, email: str) -> tuple[User, str] | None:
         """See the port."""
+        if not storable(email):
+            return None
         async with self._database.read() as connection:
             row = (await connection.execute(sa.select(users).where(users.c.email == email))).one_or_none()
         return (_user(row), row.password_hash) if row else None
 
     async def get(self, user_id: str) -> User | None:
         """See the port."""
+        if not storable(user_id):
+            return None
         async with self._database.read() as connection:
             row = (await connection.execute(sa.select(users).where(users.c.id == user_id))).one_or_none()
         return _user(row) if row else None

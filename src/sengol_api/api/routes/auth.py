@@ -7,6 +7,8 @@ from sengol_api.api.operations import Answer, Call, Example, Operation
 from sengol_api.review.accounts import User
 from sengol_api.review.errors import AuthenticationError, Problem, ValidationError
 
+LONGEST_EMAIL = 254
+
 
 def _session(call: Call, user: User) -> Answer:
     token, ends = call.services.tokens.issue(user.id)
@@ -16,10 +18,13 @@ def _session(call: Call, user: User) -> Answer:
 async def register(call: Call) -> Answer:
     """Make an account. It takes as long for a taken address as for a free one."""
     body: wire.RegisterIn = call.body
+    email = body.email.lower()
+    if len(email) > LONGEST_EMAIL:  # a few letters are longer in lower case
+        raise ValidationError([Problem("email", f"takes at most {LONGEST_EMAIL} characters", "too_long")])
     password_hash = await call.services.hasher.hash(body.password)
     user = User(
         id=str(uuid.uuid4()),
-        email=body.email.lower(),
+        email=email,
         name=body.name,
         company=body.company,
         role="user",

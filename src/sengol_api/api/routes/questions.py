@@ -1,6 +1,7 @@
 """The main job over HTTP: generate questions, as one answer or as a stream, and save them."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 
@@ -20,6 +21,7 @@ from sengol_api.review.reviews import QuestionSet
 from sengol_api.review.weights import final_weight
 
 _TOLERANCE = 5e-4
+_log = logging.getLogger("sengol_api.request")
 _REVISION = re.compile(r'(?:W/)?"(\d{1,9})"')
 
 
@@ -77,7 +79,10 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
             yield _event("question", question)
         yield _event("result", wire.Success(data=result))
     except Exception as error:  # noqa: BLE001 - the status line is sent: an event is the only way left to tell
-        yield _event("error", describe(_told(error, call.deadline_ms), call.request.scope["state"]["request_id"]))
+        told = describe(_told(error, call.deadline_ms), call.request.scope["state"]["request_id"])
+        if told.status_code >= 500:
+            _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": told.code})
+        yield _event("error", told)
     finally:
         task.cancel()
 
