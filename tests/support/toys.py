@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from support.builders import make_area, make_incident, make_regime, make_vocabulary
 
 from sengol_api.adapters.bm25_index import Bm25Index
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.review.area import Catalogue, ClauseRef, Relevance
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.generate import GenerateQuestions, Knowledge, prepare
+from support.builders import make_area, make_incident, make_regime, make_vocabulary
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 

@@ -25,6 +25,7 @@ STOPWORDS: Final = frozenset(
 )
 K1: Final = 1.5
 B: Final = 0.75
+INLINE: Final = 1
 RARE: Final = 3
 COMMON_SHARE: Final = 0.02
 
@@ -102,6 +103,8 @@ class Bm25Index:
 
     async def search(self, queries: Sequence[str], limit: int, allowed: frozenset[str] | None = None) -> list[list[Hit]]:
         """See the port."""
+        if len(queries) <= INLINE and sum(map(len, queries)) < 2_000:
+            return self._search(queries, limit, allowed)
         return await asyncio.to_thread(self._search, queries, limit, allowed)
 
     def salient(self, text: str, limit: int) -> list[str]:

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
 from sengol_api.adapters.ranking import best
 from sengol_api.review.ports import Hit, Vectors
+
+INLINE: Final = 1
+"""So many queries are answered at once, in about a millisecond; more go to a thread."""
 
 
 class ExactIndex:
@@ -33,6 +37,8 @@ class ExactIndex:
     async def search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None = None) -> list[list[Hit]]:
         """See the port."""
         self._check(queries, ndim=2)
+        if len(queries) <= INLINE:
+            return self._search(queries, limit, allowed)
         return await asyncio.to_thread(self._search, queries, limit, allowed)
 
     async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:

@@ -159,7 +159,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         PayloadTooLargeError: more than ``limit`` bytes are announced or sent.
     """
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > limit:
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit)
     chunks, size = [], 0
     async for chunk in request.stream():

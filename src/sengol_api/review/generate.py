@@ -210,7 +210,7 @@ class GenerateQuestions:
         queries = _blend([self._knowledge.area_vectors[area.id] for area in areas], description)
         semantic, lexical = await asyncio.gather(
             self._index.search(queries, CANDIDATES, allowed),
-            self._keywords.search([f"{area.query} {salient}" for area in areas], CANDIDATES, allowed),
+            self._keywords.search([f"{area.query} {salient}" for area in areas], retrieval.MATCHES, allowed),
         )
         similarity = await asyncio.gather(
             *(self._similarities(queries[row], semantic[row], lexical[row]) for row in range(len(areas))),

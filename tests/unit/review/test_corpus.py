@@ -1,10 +1,10 @@
 """The incidents in memory."""
 
 import pytest
-from support.builders import make_incident
 
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.incident import IncidentFilter
+from support.builders import make_incident
 
 
 def corpus():

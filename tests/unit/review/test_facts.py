@@ -1,8 +1,7 @@
 """From what was said to what is known."""
 
-from support.builders import make_vocabulary
-
 from sengol_api.review.facts import ReviewRequest, normalise
+from support.builders import make_vocabulary
 
 
 def facts(**fields):

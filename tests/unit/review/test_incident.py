@@ -1,9 +1,9 @@
 """Incidents and filters."""
 
 import pytest
-from support.builders import make_incident
 
 from sengol_api.review.incident import IncidentFilter
+from support.builders import make_incident
 
 
 @pytest.mark.parametrize(("date", "year"), [("2021-05-03", 2021), ("2021-05", 2021), ("2021", 2021), (None, None)])
@@ -53,7 +53,9 @@ def test_an_unknown_value_fulfils_no_condition():
     assert not IncidentFilter(year_from=1990).admits(make_incident(date=None))
 
 
-@pytest.mark.parametrize(("low", "high", "admitted"), [(2020, 2020, True), (None, 2019, False), (2021, None, False), (None, 2020, True)])
+@pytest.mark.parametrize(
+    ("low", "high", "admitted"), [(2020, 2020, True), (None, 2019, False), (2021, None, False), (None, 2020, True)]
+)
 def test_years_are_bounds_that_belong_to_the_range(low, high, admitted):
     assert IncidentFilter(year_from=low, year_to=high).admits(make_incident(date="2020-12-31")) is admitted
 

@@ -3,9 +3,9 @@
 import datetime as dt
 
 import pytest
-from support.builders import make_facts, make_regime
 
 from sengol_api.review.regime import Clause, applies
+from support.builders import make_facts, make_regime
 
 DAY = dt.timedelta(days=1)
 START = dt.date(2026, 8, 2)
@@ -40,7 +40,9 @@ def test_a_word_in_the_description_does_not_bring_a_law():
     assert not applies(make_regime(jurisdictions=("US",), data_types=("phi",)), facts)
 
 
-@pytest.mark.parametrize(("kind", "status"), [("law", "binding"), ("contract", "binding"), ("standard", "voluntary"), ("framework", "voluntary")])
+@pytest.mark.parametrize(
+    ("kind", "status"), [("law", "binding"), ("contract", "binding"), ("standard", "voluntary"), ("framework", "voluntary")]
+)
 def test_only_laws_and_contracts_bind(kind, status):
     assert make_regime(kind=kind, effective_from=START).status(START) == status
 

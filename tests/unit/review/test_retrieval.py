@@ -2,7 +2,6 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders import make_area, make_facts, make_incident
 
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.ports import Hit
@@ -18,6 +17,7 @@ from sengol_api.review.retrieval import (
     match,
     mean_jaccard,
 )
+from support.builders import make_area, make_facts, make_incident
 
 BETWEEN = (WEAK_SIMILARITY + STRONG_SIMILARITY) / 2
 rankings = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8).map(lambda ids: [Hit(key, 1.0) for key in ids])
@@ -27,10 +27,17 @@ def hits(*ids):
     return [Hit(key, 1.0) for key in ids]
 
 
-def find(incidents, *, semantic=(), lexical=(), similarity=None, area=None, facts=None):
+def find(incidents, *, semantic=(), lexical=None, similarity=None, area=None, facts=None):
     corpus = Corpus(incidents, version="1")
     close = {incident.id: 0.6 for incident in incidents} if similarity is None else similarity
-    return match(area or make_area(), facts or make_facts(), corpus, hits(*semantic), hits(*lexical), close)
+    return match(
+        area or make_area(),
+        facts or make_facts(),
+        corpus,
+        hits(*semantic),
+        hits(*(semantic if lexical is None else lexical)),
+        close,
+    )
 
 
 @given(rankings, rankings)
@@ -50,18 +57,25 @@ def test_what_two_searches_find_stands_before_what_one_finds():
     assert scores["both"] > scores["x"] == scores["y"]
 
 
-def test_an_incident_that_is_close_is_evidence():
+def test_an_incident_that_is_close_in_meaning_and_in_words_is_evidence():
     assert [m.incident.id for m in find([make_incident("a")], semantic=["a"], similarity={"a": STRONG_SIMILARITY})] == ["a"]
 
 
-def test_an_incident_that_is_only_fairly_close_needs_another_sign():
+def test_an_incident_told_in_other_words_is_no_evidence_however_close():
+    tied = make_incident("a", labels=("LLM01",))
+    assert find([tied], semantic=["a"], lexical=[], area=make_area(labels=("LLM01",))) == []
+
+
+def test_an_incident_that_is_only_fairly_close_needs_a_tie_to_the_area():
     similarity = {"a": BETWEEN}
     assert find([make_incident("a")], semantic=["a"], similarity=similarity) == []
     assert find([make_incident("a", labels=("LLM01",))], semantic=["a"], similarity=similarity, area=make_area(labels=("LLM01",)))
     assert find(
-        [make_incident("a", attack_type="phishing")], semantic=["a"], similarity=similarity, area=make_area(attack_types=("phishing",))
+        [make_incident("a", attack_type="phishing")],
+        semantic=["a"],
+        similarity=similarity,
+        area=make_area(attack_types=("phishing",)),
     )
-    assert find([make_incident("a")], semantic=["a"], lexical=["a"], similarity=similarity)
 
 
 def test_an_incident_that_is_far_is_no_evidence_whatever_its_labels():
@@ -82,7 +96,7 @@ def test_every_match_says_why():
         "labelled LLM01, no-mfa",
         "same kind of attack: prompt injection",
         "same industry: finance",
-        "its words are the words of this risk",
+        "its text is close to this risk",
     )
     [plain] = find([make_incident("a")], semantic=["a"])
     assert plain.reasons == ("its text is close to this risk",)

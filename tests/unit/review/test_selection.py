@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders import make_area, make_facts, make_regime
 
 from sengol_api.review.area import DOMAINS, Catalogue, Relevance
 from sengol_api.review.selection import Fit, applicable, candidates, fit, quotas, select, words_of
+from support.builders import make_area, make_facts, make_regime
 
 domains = st.sets(st.sampled_from(DOMAINS))
 

@@ -5,9 +5,9 @@ import statistics as standard
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders import make_incident
 
 from sengol_api.review.statistics import ENOUGH, quantile, spread, summarise
+from support.builders import make_incident
 
 amounts = st.floats(0, 1e12, allow_nan=False)
 
@@ -76,3 +76,8 @@ def test_the_order_of_incidents_changes_nothing(dates, random):
 def test_no_incidents_at_all_give_an_empty_summary():
     found = summarise([])
     assert (found.total, found.earliest, found.latest, found.by_year) == (0, None, None, {})
+
+
+def test_a_spread_is_median_and_quartiles():
+    found = spread([10.0, 20.0, 30.0, 40.0, 50.0])
+    assert (found.n, found.lower_quartile, found.median, found.upper_quartile, found.note) == (5, 20, 30, 40, None)

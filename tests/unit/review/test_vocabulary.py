@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders import make_vocabulary
 
 from sengol_api.review.vocabulary import fold
+from support.builders import make_vocabulary
 
 
 @pytest.mark.parametrize("name", ["object-storage", "Object Storage", "object_storage", "  OBJECT   storage ", "S3"])

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.builders import make_incident
 
 from sengol_api.review import weights
 from sengol_api.review.incident import SEVERITY_WEIGHT
+from support.builders import make_incident
 
 unit = st.floats(0, 1)
 severities = st.sampled_from(sorted(SEVERITY_WEIGHT))
@@ -62,7 +62,9 @@ def test_every_number_lies_between_0_and_1(part, base, pairs, industry, critical
         assert 0 <= value <= 1
 
 
-@pytest.mark.parametrize(("part", "due"), [("risk", 0.5 * 0.8 + 0.3 * 0.6 + 0.2 * 0.4), ("compliance", 0.6 * 0.8 + 0.25 * 0.6 + 0.15 * 0.4)])
+@pytest.mark.parametrize(
+    ("part", "due"), [("risk", 0.5 * 0.8 + 0.3 * 0.6 + 0.2 * 0.4), ("compliance", 0.6 * 0.8 + 0.25 * 0.6 + 0.15 * 0.4)]
+)
 def test_the_final_weight_recomputes_from_its_parts(part, due):
     assert weights.final_weight(part, 0.8, 0.6, 0.4) == pytest.approx(due, abs=1e-4)
 
@@ -83,7 +85,16 @@ def test_a_more_critical_system_never_weighs_less(base):
 
 @pytest.mark.parametrize(
     ("weight", "word"),
-    [(1, "critical"), (0.85, "critical"), (0.8499, "high"), (0.7, "high"), (0.6999, "medium"), (0.5, "medium"), (0.4999, "low"), (0, "low")],
+    [
+        (1, "critical"),
+        (0.85, "critical"),
+        (0.8499, "high"),
+        (0.7, "high"),
+        (0.6999, "medium"),
+        (0.5, "medium"),
+        (0.4999, "low"),
+        (0, "low"),
+    ],
 )
 def test_priorities_begin_where_they_are_said_to(weight, word):
     assert weights.priority(weight) == word

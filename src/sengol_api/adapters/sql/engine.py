@@ -47,8 +47,9 @@ def _configure_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         # A deferred transaction that turns into a writer fails at once when another wrote since; an immediate one waits.
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        # A read is one statement, which is a transaction of its own.
+        if connection.get_execution_options().get(_WRITES, False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 class Database:
@@ -64,7 +65,9 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = async_url(url)
         self.is_sqlite = parsed.drivername.startswith("sqlite")
-        options = {} if self.is_sqlite else {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+        # Every block below commits or rolls back itself, so SQLite need not be asked to once more.
+        sqlite: dict[str, Any] = {"pool_reset_on_return": None}
+        options = sqlite if self.is_sqlite else {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
         self._engine: AsyncEngine = create_async_engine(parsed, **options)
         if self.is_sqlite:
             _configure_sqlite(self._engine.sync_engine)
@@ -77,7 +80,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads."""
+        """Reading; on PostgreSQL one transaction, on SQLite one a statement."""
         async with _translated("read"), self._engine.begin() as connection:
             yield connection
 

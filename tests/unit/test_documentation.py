@@ -1,0 +1,59 @@
+"""The documentation says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sengol_api.review.weights import FORMULAS
+from sengol_api.settings import Variable, variables
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+CONFIGURATION = DOCS / "configuration.md"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+
+
+def default_of(variable: Variable) -> str:
+    """A default as it is written in a ``.env`` file."""
+    if variable.default == "":
+        return "(empty)"
+    return str(variable.default).lower() if isinstance(variable.default, bool) else str(variable.default)
+
+
+def row_of(variable: Variable) -> str:
+    """The row of a setting in the table of the documentation."""
+    about = variable.about + (" (not used yet)" if variable.later else "")
+    cells = (f"`{variable.name}`", variable.takes, default_of(variable), variable.unit, about)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def test_the_table_of_settings_is_that_of_the_code():
+    written = [line for line in CONFIGURATION.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert written == [row_of(variable) for variable in variables()], "rows as they should be:\n" + "\n".join(
+        map(row_of, variables())
+    )
+
+
+def test_every_variable_that_the_documentation_names_is_a_setting():
+    known = {variable.name for variable in variables()}
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`", text))
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_between_pages_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), target
+
+
+def test_decisions_are_numbered_once():
+    numbers = [path.name[:4] for path in (DOCS / "decisions").glob("*.md")]
+    assert len(numbers) == len(set(numbers))
+    assert all(re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", path.name) for path in (DOCS / "decisions").glob("*.md"))
+
+
+def test_the_formulas_are_printed_with_three_weights():
+    assert {"riskWeight", "complianceWeight", "evidenceWeight", "industryWeight", "confidence"} == FORMULAS.keys()
