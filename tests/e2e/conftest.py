@@ -23,6 +23,7 @@ class Server:
     """``python -m sengol_api serve`` in a process group of its own, so that its workers end with it."""
 
     def __init__(self, data_dir: Path, *options: str, **settings: str) -> None:
+        self.data_dir = data_dir
         self._errors = (data_dir.parent / f"{data_dir.name}-{os.urandom(4).hex()}.log").open("w+b")
         command = [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
         self.process = subprocess.Popen(
@@ -96,8 +97,7 @@ def loaded(first_start, tmp_path_factory) -> Path:
 
     target = tmp_path_factory.mktemp("loaded") / "data"
     target.mkdir(mode=0o700)
-    data_dir = Path(first_start.process.args[first_start.process.args.index("--data-dir") + 1])
-    source, copy = sqlite3.connect(data_dir / "sengol.sqlite3"), sqlite3.connect(target / "sengol.sqlite3")
+    source, copy = sqlite3.connect(first_start.data_dir / "sengol.sqlite3"), sqlite3.connect(target / "sengol.sqlite3")
     source.backup(copy)
     for table in ("answers", "question_sets", "reviews", "users"):
         copy.execute(f"DELETE FROM {table}")

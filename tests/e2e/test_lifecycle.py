@@ -1,6 +1,5 @@
 """Starting, crashing, stopping."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -25,27 +24,17 @@ def test_the_first_start_says_where_it_is_and_what_to_send(first_start):
     assert "15637/15637" in first_start.errors or "genai-incidents" in first_start.errors
 
 
-def test_a_second_start_loads_nothing_and_knows_the_accounts(start):
-    first = start().wait_until_ready()
-    assert "loading" not in first.errors
-    with first.log_in() as client:
-        review = client.post("/api/review", json={"name": "kept"}).json()["data"]["id"]
-        token = client.headers["Authorization"]
-    first.kill()
-    second = start().wait_until_ready()
-    with second.client(Authorization=token) as client:
-        assert client.get(f"/api/review/{review}").json()["data"]["name"] == "kept"
-
-
-def test_what_was_acknowledged_is_there_after_kill_9(start):
+def test_what_was_acknowledged_is_there_after_kill_9_and_nothing_is_loaded_again(start):
     server = start().wait_until_ready()
+    assert "loading" not in server.errors
     with server.log_in() as client:
+        token = client.headers["Authorization"]
         review = client.post("/api/review", json={}).json()["data"]["id"]
         questions = questions_of(client, review)
         assert client.put(f"/api/review/{review}/save-questions", json=questions).status_code == 200
         server.kill()
     server = start().wait_until_ready()
-    with server.log_in(register=False) as client:
+    with server.client(Authorization=token) as client:
         detail = client.get(f"/api/review/{review}").json()["data"]
         assert {name: detail[name] for name in questions} == questions
         key = questions["riskQuestions"][0]["id"]
@@ -148,10 +137,9 @@ def test_a_database_that_does_not_answer_ends_the_start_with_one_line(command, t
     assert "Traceback" not in done.stderr
 
 
-def test_the_data_directory_is_for_its_owner_only(start, data_dir):
-    start().wait_until_ready()
-    assert os.stat(data_dir).st_mode & 0o077 == 0
-    assert os.stat(data_dir / "jwt-secret").st_mode & 0o077 == 0
+def test_the_data_directory_is_for_its_owner_only(first_start):
+    for path in (first_start.data_dir, first_start.data_dir / "jwt-secret"):
+        assert path.stat().st_mode & 0o077 == 0
 
 
 def test_help_comes_without_a_setting_or_a_folder(command, tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sengol_api.review.facts import SystemFacts
+from sengol_api.review.vocabulary import says
 
 RegimeKind = Literal["law", "contract", "standard", "framework"]
 Status = Literal["binding", "upcoming", "voluntary"]
@@ -21,7 +22,10 @@ class Clause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regime:
-    """A regime as data. An empty list of a condition means that the condition does not narrow it."""
+    """A regime as data. An empty list of a condition means that the condition does not narrow it.
+
+    ``mentions`` are phrases of which the description must hold one: what kind of company it is has no field of its own.
+    """
 
     id: str
     name: str
@@ -37,6 +41,7 @@ class Regime:
     data_types: tuple[str, ...] = ()
     tech: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
     clauses: tuple[Clause, ...] = ()
     note: str = ""
 
@@ -69,6 +74,8 @@ def applies(regime: Regime, facts: SystemFacts) -> bool:
     if regime.industries and facts.industry not in regime.industries:
         return False
     if regime.data_types and facts.data_types.isdisjoint(regime.data_types):
+        return False
+    if regime.mentions and not any(says(facts.description, phrase) for phrase in regime.mentions):
         return False
     if regime.tech or regime.domains:
         return not (facts.tech.isdisjoint(regime.tech) and facts.domains.isdisjoint(regime.domains))

@@ -7,12 +7,18 @@ from typing import Literal
 
 Group = Literal["industries", "dataTypes", "tech", "jurisdictions"]
 
+_NO_WORD = re.compile(r"[^\w]+")
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 
 
 def fold(text: str) -> str:
     """Lower case, one space for every run of separators: ``Health-Care`` and ``health care`` are the same word."""
     return _SEPARATORS.sub(" ", text).strip().casefold()
+
+
+def says(prose: str, phrase: str) -> bool:
+    """Whether a text holds a phrase as whole words."""
+    return f" {fold(phrase)} " in f" {_NO_WORD.sub(' ', fold(prose))} "
 
 
 @dataclass(frozen=True, slots=True)

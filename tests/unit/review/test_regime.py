@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from sengol_api.adapters.catalogue_files import load_catalogue
 from sengol_api.review.regime import Clause, applies
 from support.builders import make_facts, make_regime
 
@@ -69,3 +70,18 @@ def test_a_clause_is_found_by_its_exact_id():
     law = make_regime(clauses=(Clause(id="Art. 3", title="Three"), Clause(id="Art. 32", title="Thirty-two")))
     assert law.clause("Art. 32").title == "Thirty-two"
     assert law.clause("Art. 99") is None
+
+
+@pytest.mark.parametrize(
+    ("description", "applied"),
+    [
+        ("A publicly-traded retailer's web shop", True),
+        ("Our shares (NASDAQ: ACME) are widely held", True),
+        ("A web shop of a family business in the republic companies law knows", False),
+        ("We have 10 k users", False),
+    ],
+)
+def test_rules_for_listed_companies_need_a_listed_company(description, applied):
+    sec = load_catalogue().regimes["sec-cyber"]
+    facts = make_facts(description=description, domains=frozenset({"cyber"}), jurisdictions=frozenset({"US"}))
+    assert applies(sec, facts) is applied
