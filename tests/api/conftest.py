@@ -11,10 +11,6 @@ import argon2
 import httpx2
 import pytest
 from starlette.types import ASGIApp
-from support.asgi import Exchange, running
-from support.builders import make_vocabulary
-from support.toys import NOON, toy_world
-from support.wire import DESCRIPTION
 
 from sengol_api.adapters.argon2_hasher import Argon2Hasher
 from sengol_api.adapters.memory_cache import MemoryCache
@@ -26,6 +22,10 @@ from sengol_api.api.app import create_app
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.tokens import Tokens
 from sengol_api.review.search import SearchIncidents
+from support.asgi import Exchange, running
+from support.builders import make_vocabulary
+from support.toys import NOON, toy_world
+from support.wire import DESCRIPTION
 
 SECRET = "a secret of the tests that is long enough"
 PASSWORD = "a long passphrase"
@@ -136,6 +136,7 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
     """Makes an application: with options of the HTTP face, and with services put in the place of the usual ones."""
     shutil.copy(migrated_file, file := tmp_path / "api.sqlite3")
     async with AsyncExitStack() as stack:
+
         async def make(*, options=None, **others) -> Api:
             database, clock, hasher = Database(f"sqlite:///{file}"), Clock(), CountingHasher()
             stack.push_async_callback(database.close)

@@ -1,6 +1,7 @@
 """Registering and logging in."""
 
 import pytest
+
 from support.wire import assert_error, problems
 
 PASSWORD = "a long passphrase"
@@ -84,9 +85,23 @@ async def test_no_answer_holds_the_password_or_its_hash(api):
 
 @pytest.mark.parametrize(
     "email",
-    ["", "x", "a@b", "@example.com", "a@", "a b@example.com", "a@exa mple.com", "a\n@example.com", "a@example.com\n", "a@@example.com",
-     "a@example.com\x00", "x" * 65 + "@example.com", "a@" + "x" * 250 + ".com", "a@example.com\u2028b@example.com"],
-)  # fmt: skip
+    [
+        "",
+        "x",
+        "a@b",
+        "@example.com",
+        "a@",
+        "a b@example.com",
+        "a@exa mple.com",
+        "a\n@example.com",
+        "a@example.com\n",
+        "a@@example.com",
+        "a@example.com\x00",
+        "x" * 65 + "@example.com",
+        "a@" + "x" * 250 + ".com",
+        "a@example.com\u2028b@example.com",
+    ],
+)
 async def test_what_is_no_address_is_refused(stranger, email):
     assert set(problems(await register(stranger, email=email))) == {"email"}
 

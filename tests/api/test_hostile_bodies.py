@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+
 from support.wire import assert_error, problems
 
 MIB = 1024 * 1024
@@ -85,13 +86,18 @@ async def test_more_problems_than_anybody_reads_are_cut_off_and_that_is_told(api
     assert found[-1]["code"] == "too_many_problems"
 
 
-@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x", "\xff"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x", "\xff"],
+)
 async def test_a_body_of_another_kind_is_refused_as_such(api, content_type):
     answer = await api.send("POST", "/api/review", b'{"name": "x"}', **{"Content-Type": content_type.encode("latin-1")})
     assert_error(answer, "UNSUPPORTED_MEDIA_TYPE")
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", " application/json ;x=y"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", " application/json ;x=y"]
+)
 async def test_json_may_be_declared_in_any_way_that_means_json(api, content_type):
     assert (await api.send("POST", "/api/review", b"{}", **{"Content-Type": content_type})).status_code == 201
 

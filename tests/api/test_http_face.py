@@ -9,12 +9,12 @@ import re
 import httpx2
 import pytest
 from starlette.types import ASGIApp
-from support.asgi import Exchange
-from support.wire import DESCRIPTION, assert_error, problems
 
 from sengol_api.api.app import OPERATIONS
 from sengol_api.api.services import ApiOptions
 from sengol_api.review.errors import CircuitBreakerError, DatabaseError, LLMError, VectorDBError
+from support.asgi import Exchange
+from support.wire import DESCRIPTION, assert_error, problems
 
 
 async def test_the_health_routes_answer_bare_objects_without_a_token(stranger):
@@ -24,7 +24,10 @@ async def test_the_health_routes_answer_bare_objects_without_a_token(stranger):
     assert (await stranger.client.get("/health/live")).json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/api/review/", "/health/", "/docs/", "//api/review", "/api/review/x/y", "/%00", "/%ff", "/..%2f"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/api", "/api/", "/api/review/", "/health/", "/docs/", "//api/review", "/api/review/x/y", "/%00", "/%ff", "/..%2f"],
+)
 async def test_an_unknown_route_is_not_found_in_the_one_shape(api, path):
     answer = await api.get(path)
     assert_error(answer, "NOT_FOUND")
@@ -61,7 +64,9 @@ async def test_an_id_that_the_client_gives_is_taken_over(api, wish):
     assert answer.headers["x-request-id"] == answer.json()["requestId"] == wish
 
 
-@pytest.mark.parametrize("wish", [b"", b"x" * 65, b"a b", b"a\nlevel=error forged", b"a\r\nX-Evil: 1", b"<script>", b'"}', b"\x00", b"\xff", b"a\n"])
+@pytest.mark.parametrize(
+    "wish", [b"", b"x" * 65, b"a b", b"a\nlevel=error forged", b"a\r\nX-Evil: 1", b"<script>", b'"}', b"\x00", b"\xff", b"a\n"]
+)
 async def test_an_id_that_could_forge_a_log_line_or_a_header_is_replaced(api, caplog, wish):
     with caplog.at_level(logging.DEBUG):
         call = await Exchange(api.app, "GET", "/nowhere", [(b"X-Request-Id", wish)]).run()
@@ -168,9 +173,14 @@ async def test_an_error_can_be_read_by_an_allowed_origin(browsed):
     assert answer.headers["access-control-allow-origin"] == "https://app.example.com"
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example.com", "https://app.example.com.evil.com", "http://app.example.com", "null"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example.com", "https://app.example.com.evil.com", "http://app.example.com", "null"]
+)
 async def test_another_origin_may_not(browsed, origin):
-    for answer in (await browsed.client.options("/api/review", headers=preflight(origin)), await browsed.get("/api/review", Origin=origin)):
+    for answer in (
+        await browsed.client.options("/api/review", headers=preflight(origin)),
+        await browsed.get("/api/review", Origin=origin),
+    ):
         assert "access-control-allow-origin" not in answer.headers
 
 
@@ -199,7 +209,17 @@ class Broken:
         return fail
 
 
-@pytest.mark.parametrize("fault", [RuntimeError("canary"), KeyError("canary"), RecursionError("canary"), AssertionError("canary"), TimeoutError("canary"), OSError("canary")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        RuntimeError("canary"),
+        KeyError("canary"),
+        RecursionError("canary"),
+        AssertionError("canary"),
+        TimeoutError("canary"),
+        OSError("canary"),
+    ],
+)
 async def test_a_fault_has_the_one_shape_leaks_nothing_and_stands_in_the_log(make_api, caplog, fault):
     api = await make_api()
     api.headers = await api.register()

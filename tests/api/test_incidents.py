@@ -1,6 +1,7 @@
 """Search, batch search and statistics of incidents."""
 
 import pytest
+
 from support.wire import problems
 
 QUERY = "phishing mail stole credentials of employees"
@@ -45,9 +46,18 @@ async def test_all_that_is_wrong_with_a_search_is_told_at_once(api):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("body", [
-    {}, {"queries": []}, {"queries": ["xx"] * 51}, {"queries": ["x" * 2001]}, {"queries": ["a\x00b"]}, {"queries": QUERY}, {"queries": [None]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"queries": []},
+        {"queries": ["xx"] * 51},
+        {"queries": ["x" * 2001]},
+        {"queries": ["a\x00b"]},
+        {"queries": QUERY},
+        {"queries": [None]},
+    ],
+)
 async def test_a_batch_that_cannot_be_is_told(api, body):
     problems(await api.send("POST", "/api/incidents/search/batch", body))
 
@@ -72,10 +82,19 @@ async def test_statistics_over_everything_need_no_filter(api):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("query", "path"), [
-    ("severities=awful", "severities[0]"), ("kinds=incident,accident", "kinds[1]"), ("yearFrom=x", "yearFrom"), ("yearTo=99999", "yearTo"),
-    ("colour=red", "colour"), ("countries=%07", "countries"), ("sources=a&sources=b", "sources"), ("industries=", "industries"),
-    ("industries=" + "x" * 201, "industries"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("severities=awful", "severities[0]"),
+        ("kinds=incident,accident", "kinds[1]"),
+        ("yearFrom=x", "yearFrom"),
+        ("yearTo=99999", "yearTo"),
+        ("colour=red", "colour"),
+        ("countries=%07", "countries"),
+        ("sources=a&sources=b", "sources"),
+        ("industries=", "industries"),
+        ("industries=" + "x" * 201, "industries"),
+    ],
+)
 async def test_a_wrong_filter_of_statistics_is_told(api, query, path):
     assert list(problems(await api.get(f"/api/incidents/statistics?{query}"))) == [path]

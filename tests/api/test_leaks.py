@@ -3,9 +3,9 @@
 import logging
 
 import pytest
-from support.wire import DESCRIPTION
 
 from sengol_api.observability.logging import JsonFormatter
+from support.wire import DESCRIPTION
 
 SECRETS = {"description": "canary-description-7f3a", "password": "canary-password-9b1c", "name": "canary-name-4d2e"}
 LEVELS = [logging.DEBUG, logging.INFO]

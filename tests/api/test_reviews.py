@@ -3,6 +3,7 @@
 import datetime as dt
 
 import pytest
+
 from support.wire import UNKNOWN_ID, assert_error, problems
 
 

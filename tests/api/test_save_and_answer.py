@@ -5,6 +5,7 @@ import copy
 import json
 
 import pytest
+
 from support.wire import assert_error, problems
 
 
@@ -78,14 +79,22 @@ async def test_questions_with_strange_shapes_are_refused_with_all_that_is_wrong(
     del wrong["riskQuestions"][1]["label"]
     wrong["more"] = []
     assert problems(await save(api, review, wrong)) == {
-        "riskQuestions[0].text": "wrong_type", "riskQuestions[0].priority": "not_a_choice", "riskQuestions[0].baseWeight": "out_of_range",
-        "riskQuestions[0].extra": "unknown_field", "riskQuestions[0].confidence": "wrong_type", "riskQuestions[0].examples": "too_long",
-        "riskQuestions[0].id": "pattern", "riskQuestions[1].label": "missing", "more": "unknown_field",
-    }  # fmt: skip
+        "riskQuestions[0].text": "wrong_type",
+        "riskQuestions[0].priority": "not_a_choice",
+        "riskQuestions[0].baseWeight": "out_of_range",
+        "riskQuestions[0].extra": "unknown_field",
+        "riskQuestions[0].confidence": "wrong_type",
+        "riskQuestions[0].examples": "too_long",
+        "riskQuestions[0].id": "pattern",
+        "riskQuestions[1].label": "missing",
+        "more": "unknown_field",
+    }
     assert (await api.get(f"/api/review/{review}")).json()["data"]["revision"] == 1
 
 
-@pytest.mark.parametrize("identity", ["ai.injection\n", "ai.", "ai.İ", "AI.injection", "law.injection", "ai.x y", "ai." + "x" * 101, "ai.x\x00"])
+@pytest.mark.parametrize(
+    "identity", ["ai.injection\n", "ai.", "ai.İ", "AI.injection", "law.injection", "ai.x y", "ai." + "x" * 101, "ai.x\x00"]
+)
 async def test_an_id_of_another_form_is_refused(api, identity):
     review, questions = await api.saved()
     assert problems(await save(api, review, edited(questions, id=identity))) == {"riskQuestions[0].id": "pattern"}
@@ -102,7 +111,9 @@ async def test_a_question_twice_or_in_the_wrong_list_or_domain_is_refused(api):
     assert problems(await save(api, review, edited(questions, domain=domain))) == {"riskQuestions[0].domain": "mismatch"}
 
 
-@pytest.mark.parametrize("body", [{}, [], None, 5, "questions", {"riskQuestions": {}, "complianceQuestions": None}, {"riskQuestions": [None]}])
+@pytest.mark.parametrize(
+    "body", [{}, [], None, 5, "questions", {"riskQuestions": {}, "complianceQuestions": None}, {"riskQuestions": [None]}]
+)
 async def test_what_is_no_set_of_questions_is_refused(api, body):
     problems(await save(api, await api.review(), body if body is not None else b"null"))
 

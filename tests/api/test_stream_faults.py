@@ -5,10 +5,10 @@ import json
 import logging
 
 import pytest
-from support.wire import DESCRIPTION, events
 
 from sengol_api.review.errors import VectorDBError
 from sengol_api.review.generate import Progress
+from support.wire import DESCRIPTION, events
 
 
 class Work:

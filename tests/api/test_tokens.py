@@ -6,6 +6,7 @@ import json
 
 import jwt
 import pytest
+
 from support.toys import NOON
 from support.wire import assert_error
 

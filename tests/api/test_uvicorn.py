@@ -6,6 +6,7 @@ import socket
 import httpx2
 import pytest
 import uvicorn
+
 from support.wire import DESCRIPTION, UNKNOWN_ID, assert_error, events
 
 
@@ -20,7 +21,7 @@ async def served(api):
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with asyncio.timeout(20):
-                while not server.started:
+                while not server.started:  # noqa: ASYNC110 - uvicorn tells it no other way
                     await asyncio.sleep(0.01)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:

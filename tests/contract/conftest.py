@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
-from support.postgres import postgres_server
-from support.toys import NOON
 
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.reviews import SqlReviewStore
@@ -17,6 +15,8 @@ from sengol_api.adapters.sql.tables import metadata
 from sengol_api.adapters.sql.users import SqlUserStore
 from sengol_api.review.accounts import User
 from sengol_api.review.reviews import Review
+from support.postgres import postgres_server
+from support.toys import NOON
 
 BOTH = [pytest.param("sqlite", id="sqlite"), pytest.param("postgres", id="postgres", marks=pytest.mark.postgres)]
 

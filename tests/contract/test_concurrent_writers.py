@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import sqlalchemy as sa
-from support.toys import NOON
 
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.tables import question_sets
 from sengol_api.review.errors import ConflictError
 from sengol_api.review.reviews import QuestionSet
+from support.toys import NOON
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_answers_to_different_questions_at_once_all_stay(reviews, other, r
 async def test_many_answers_at_once_to_the_same_questions_do_not_block_each_other(reviews, other, review):
     """Rows that were locked in two orders would be a deadlock."""
     keys = [f"q{n}" for n in range(30)]
-    forward, backward = {k: "addressed" for k in keys}, {k: "not_addressed" for k in reversed(keys)}
+    forward, backward = dict.fromkeys(keys, "addressed"), dict.fromkeys(reversed(keys), "not_addressed")
     await asyncio.gather(
         *(
             store.put_answers("user-1", "review-1", answers, now=NOON)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.toys import BagOfWords
 
 from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
+from support.toys import BagOfWords
 
 TEXTS = ["A chatbot leaked medical records", "Ransomware stopped a pipeline", "A chatbot leaked the records of patients"]
 NOTHING = ["", "   ", "\n\t"]
@@ -49,7 +49,7 @@ async def test_no_texts_give_no_vectors(embedder):
     assert (await embedder.embed([])).shape == (0, embedder.dimension)
 
 
-@pytest.mark.parametrize("text", ["\x00\x01", "😀" * 50, "漏洩", "‮evil", "a" * 50_000, "a " * 50_000, "\ufffe\uffff"])
+@pytest.mark.parametrize("text", ["\x00\x01", "😀" * 50, "漏洩", "\u202eevil", "a" * 50_000, "a " * 50_000, "\ufffe\uffff"])
 async def test_strange_texts_give_finite_vectors(embedder, text):
     assert np.isfinite(await embedder.embed([text])).all()
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from support.builders import make_incident
-from support.toys import NOON, BagOfWords
 
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
+from support.builders import make_incident
+from support.toys import NOON, BagOfWords
 
 
 @pytest.fixture

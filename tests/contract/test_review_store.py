@@ -4,12 +4,12 @@ import datetime as dt
 
 import pytest
 import sqlalchemy as sa
-from support.toys import NOON
 
 from sengol_api.adapters.sql.tables import answers as answer_table
 from sengol_api.adapters.sql.tables import question_sets
 from sengol_api.review.errors import ConflictError, NotFoundError
 from sengol_api.review.reviews import QuestionSet
+from support.toys import NOON
 
 LATER = NOON + dt.timedelta(minutes=5)
 

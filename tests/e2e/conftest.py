@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
 from support.process import environment
 
 READY = re.compile(rb"Sengol API is ready at http://(\S+?):(\d+)")
@@ -27,7 +28,12 @@ class Server:
         self._errors = (data_dir.parent / f"{data_dir.name}-{os.urandom(4).hex()}.log").open("w+b")
         command = [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._errors, env=environment(**settings), cwd=data_dir.parent, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment(**settings),
+            cwd=data_dir.parent,
+            start_new_session=True,
         )
         self.said = b""
         self._ready = threading.Event()

@@ -8,7 +8,9 @@ pytestmark = pytest.mark.e2e
 
 
 def row(**fields) -> str:
-    return json.dumps({"title": "Zeppelin booking assistant leaked its passengers", "text": "It read out bookings of others.", **fields})
+    return json.dumps(
+        {"title": "Zeppelin booking assistant leaked its passengers", "text": "It read out bookings of others.", **fields}
+    )
 
 
 def test_check_shows_every_setting_and_that_each_dependency_answers(command, data_dir):

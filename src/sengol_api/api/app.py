@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sengol_api.api import docs_page
 from sengol_api.api.dispatch import PathEndpoint
 from sengol_api.api.errors import MethodNotAllowedError, respond
-from sengol_api.api.middleware import RequestContext
+from sengol_api.api.middleware import Cors, Faults, RequestContext
 from sengol_api.api.openapi import document
 from sengol_api.api.operations import Operation
 from sengol_api.api.routes import auth, health, incidents, questions, reviews
@@ -108,10 +107,10 @@ def create_app(open_services: Callable[[], AbstractAsyncContextManager[Services]
     )
     routes = [Route(path, _Labelled(path, app)) for path, app in endpoints.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
-    inner: ASGIApp = router
+    inner: ASGIApp = Faults(router)
     if chosen.origins:
-        inner = CORSMiddleware(
-            router,
+        inner = Cors(
+            inner,
             allow_origins=chosen.origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "If-Match", "X-Request-Id", "X-Request-Timeout-Ms"],

@@ -1,0 +1,35 @@
+"""What the contract promises and the service does not do yet."""
+
+import asyncio
+import json
+
+import pytest
+
+from support.wire import DESCRIPTION
+
+
+@pytest.mark.xfail(reason="nobody looks whether the client of a plain answer is still there", strict=True, raises=TimeoutError)
+async def test_a_client_of_a_plain_answer_that_goes_away_cancels_the_work(make_api):
+    started, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def endless(request, **_):
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    api = await make_api(generate=endless)
+    api.headers = await api.register()
+    path = f"/api/review/{await api.review()}/generate-questions"
+    headers = {"Content-Type": "application/json", **api.headers}
+    call = api.exchange("POST", path, list(headers.items()), [json.dumps({"systemDescription": DESCRIPTION}).encode()])
+    task = asyncio.create_task(call.run())
+    try:
+        await started.wait()
+        call.leave()
+        async with asyncio.timeout(0.5):
+            await cancelled.wait()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,33 @@
+"""The announcement: its thread must not be there while workers are forked."""
+
+import multiprocessing
+import os
+import threading
+
+import pytest
+
+from sengol_api.server import announce_when_ready
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_announcing_thread_starts_after_the_last_worker_was_forked(monkeypatch, workers):
+    """A lock that it held at the fork, such as an import's, would stay locked in the worker: it would never be ready."""
+    forked, started = [], []
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "fork")
+    monkeypatch.setattr(os, "register_at_fork", lambda *, after_in_parent: forked.append(after_in_parent))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread))  # noqa: PLW0108 - a built-in is bound to nothing
+    announce_when_ready("127.0.0.1", 1, workers=workers)
+    for _ in range(workers):
+        assert started == []
+        forked[0]()
+    assert [thread.name for thread in started] == ["announce"]
+    forked[0]()
+    assert len(started) == 1
+
+
+def test_where_workers_are_no_forks_it_starts_at_once(monkeypatch):
+    started = []
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "spawn")
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread))  # noqa: PLW0108 - a built-in is bound to nothing
+    announce_when_ready("127.0.0.1", 1, workers=2)
+    assert [thread.name for thread in started] == ["announce"]
