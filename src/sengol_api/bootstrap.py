@@ -16,6 +16,7 @@ from sengol_api.adapters.argon2_hasher import Argon2Hasher
 from sengol_api.adapters.bm25_index import Bm25Index
 from sengol_api.adapters.catalogue_files import load_catalogue, load_vocabulary
 from sengol_api.adapters.corpus import genai, own
+from sengol_api.adapters.corpus.ingestion import ORIGIN as INGESTED
 from sengol_api.adapters.corpus.ingestion import Report, Reporter, Silent, ingest_files
 from sengol_api.adapters.corpus.readers import Format
 from sengol_api.adapters.exact_index import ExactIndex
@@ -33,7 +34,7 @@ from sengol_api.data_dir import StartError, alone, ensure_data_dir, jwt_secret
 from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.observability.progress import progress_bar
 from sengol_api.review.corpus import Corpus
-from sengol_api.review.errors import AppError
+from sengol_api.review.errors import AppError, DatabaseError
 from sengol_api.review.generate import GenerateQuestions
 from sengol_api.review.generate import prepare as prepare_knowledge
 from sengol_api.review.incident import Incident
@@ -100,7 +101,7 @@ async def prepare(settings: Settings, reporter: Reporter | None = None) -> Mappi
 
 
 async def _load_stale(database: Database, reporter: Reporter) -> dict[str, Change]:
-    """Load the origins whose version is not the stored one."""
+    """Load the origins whose version is not the stored one, and embed again what another embedder left of the users' own."""
     embedder = WordLlamaEmbedder()
     store = SqlIncidentStore(database, embedder, now=utc_now)
     stored = await store.versions()
@@ -113,7 +114,8 @@ async def _load_stale(database: Database, reporter: Reporter) -> dict[str, Chang
         done[origin.name] = await store.put(
             origin.name, incidents, version=wanted[origin.name], remove_others=True, on_progress=reporter.advance
         )
-    return done
+    renewed = await store.embed_again(INGESTED)
+    return {**done, INGESTED: renewed} if renewed.changed else done
 
 
 @asynccontextmanager
@@ -158,6 +160,18 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await database.close()
 
 
+def start_failure(settings: Settings, error: DatabaseError) -> str:
+    """Which database cannot be used, and why, for the operator; neither holds a password."""
+    where = Database(settings.database).shown_url
+    return f"the database {where} cannot be used: {_said(error)}. Repair it, or choose another by DATABASE_URL or --data-dir."
+
+
+def _said(error: AppError) -> str:
+    """What the database itself said, on one line."""
+    cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+    return " ".join(str(cause).split())
+
+
 def api_options(settings: Settings) -> ApiOptions:
     """What the HTTP face is told."""
     return ApiOptions(request_timeout=settings.request_timeout, slow_request=settings.slow_request_ms, origins=settings.origins)
@@ -178,9 +192,9 @@ def application() -> ASGIApp:
                 await prepare(settings, bar)
             async with open_services(settings) as services:
                 yield services
-        except (StartError, AppError) as error:
+        except (StartError, AppError, RuntimeError) as error:
             # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.
-            _log.critical("cannot start: %s", error)
+            _log.critical("cannot start: %s", start_failure(settings, error) if isinstance(error, DatabaseError) else error)
             os._exit(2)
 
     return create_app(opened, api_options(settings))
@@ -229,4 +243,4 @@ async def _explain_database(database: Database, answers: dict[str, tuple[bool, s
         await database.ping()
         answers["database"] = (True, f"{database.shown_url}, without our tables yet; «sengol-api serve» makes them")
     except AppError:
-        answers["database"] = (False, f"{database.shown_url}: {error.metadata.get('cause', error)}")
+        answers["database"] = (False, f"{database.shown_url}: {_said(error)}")

@@ -25,7 +25,7 @@ DataDir = Annotated[str | None, typer.Option(help="Folder for the embedded datab
 
 
 def _fail(message: str, code: int = 2) -> typer.Exit:
-    err.print(message, style="red", markup=False, highlight=False)
+    err.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     return typer.Exit(code)
 
 

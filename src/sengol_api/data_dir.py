@@ -68,7 +68,16 @@ def _create(file: Path) -> None:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Let one process of this machine at a time load the corpus of a data directory; the others wait."""
-    with (path / LOCK_FILE).open("w") as lock:
+    """Let one process of this machine at a time load the corpus of a data directory; the others wait.
+
+    Raises:
+        StartError: the file of the lock cannot be made.
+    """
+    file = path / LOCK_FILE
+    try:
+        lock = file.open("w")
+    except OSError as error:
+        raise StartError(f"DATA_DIR: {file} cannot be made: {error.strerror}.") from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import threading
 import time
@@ -13,10 +14,11 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from rich.console import Console
+from starlette.types import ASGIApp
 
 from sengol_api.settings import Settings
 
-TARGET: Final = "sengol_api.bootstrap:application"
+TARGET: Final = "sengol_api.server:worker"
 
 
 _FIRST_REVIEW: Final = """\
@@ -84,6 +86,23 @@ def announce_when_ready(host: str, port: int, *, workers: int) -> None:
             thread.start()
 
     os.register_at_fork(after_in_parent=forked)
+
+
+def worker() -> ASGIApp:
+    """The application of a worker process, which stops when the process that started it is gone.
+
+    Else a ``kill -9`` of the parent would leave workers that serve on, and that keep the port from the next start.
+    """
+    from sengol_api import bootstrap
+
+    threading.Thread(target=_stop_after, args=(os.getppid(),), daemon=True, name="parent").start()
+    return bootstrap.application()
+
+
+def _stop_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def run(settings: Settings, *, workers: int) -> None:

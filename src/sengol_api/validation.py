@@ -59,6 +59,7 @@ def decode(body: bytes) -> Any:  # noqa: ANN401 - any JSON
             problem = Problem("", "the body holds half of a surrogate pair (\\uD800 to \\uDFFF alone)", "json_invalid")
         else:
             detail = _AT.sub("", str(error))
+            detail = detail.removeprefix("JSON is malformed: ")
             problem = Problem("", f"the body is not JSON: {detail[:1].lower()}{detail[1:]}", "json_invalid")
     raise ValidationError([problem])
 

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
+from sengol_api.adapters.sql.tables import incidents
+from sengol_api.review.errors import DatabaseError
 from support.builders import make_incident
 from support.toys import NOON, BagOfWords
 
@@ -115,3 +118,23 @@ async def test_progress_adds_up_over_several_batches(store):
     stored = await store.load()
     assert [i.id for i in stored.incidents] == [i.id for i in many]
     assert stored.vectors.shape[0] == 1100
+
+
+async def test_another_embedder_makes_the_vectors_of_an_origin_anew_from_what_is_stored(database, store):
+    class Other(BagOfWords):
+        name, dimension = "another", 32
+
+    await store.put("ingested", [make_incident("a"), make_incident("b")])
+    other = SqlIncidentStore(database, Other(), now=lambda: NOON)
+    assert await other.embed_again("ingested") == Change(0, 2, 0, 0)
+    assert [i.id for i in (await other.load()).incidents] == ["a", "b"]
+    assert await other.embed_again("ingested") == Change(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("damage", [{"vector": b"abc"}, {"vector": b"abcd"}, {"document": b"{"}, {"document": b"{}"}])
+async def test_a_damaged_row_is_an_error_that_says_so(database, store, damage):
+    await store.put("own", [make_incident("a")])
+    async with database.write() as connection:
+        await connection.execute(sa.update(incidents).values(damage))
+    with pytest.raises(DatabaseError, match="damaged"):
+        await store.load()

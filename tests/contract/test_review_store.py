@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from sengol_api.adapters.sql.tables import answers as answer_table
 from sengol_api.adapters.sql.tables import question_sets
-from sengol_api.review.errors import ConflictError, NotFoundError
+from sengol_api.review.errors import ConflictError, DatabaseError, NotFoundError
 from sengol_api.review.reviews import QuestionSet
 from support.toys import NOON
 
@@ -130,3 +130,11 @@ async def test_a_removed_review_leaves_nothing_behind(database, reviews, review,
 
 async def test_an_id_with_a_zero_character_is_that_of_no_review(reviews, review):
     assert await reviews.get("user-1", "review-1\0") is None
+
+
+async def test_the_cause_of_a_failed_write_holds_nothing_that_was_to_be_written(reviews, a_review):
+    """It goes into the log, with its trace."""
+    orphan = a_review("orphan", owner="nobody", name="canary-name")
+    with pytest.raises(DatabaseError) as caught:
+        await reviews.add(orphan)
+    assert "canary-name" not in str(caught.value.__cause__)

@@ -91,3 +91,9 @@ def test_one_process_at_a_time_loads_the_corpus(tmp_path):
     with alone(tmp_path):
         assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode != 0
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "load.lock").mkdir()
+    with pytest.raises(StartError, match=r"DATA_DIR: .*load\.lock cannot be made: "), alone(tmp_path):
+        pass

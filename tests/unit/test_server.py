@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -31,3 +33,10 @@ def test_where_workers_are_no_forks_it_starts_at_once(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread))  # noqa: PLW0108 - a built-in is bound to nothing
     announce_when_ready("127.0.0.1", 1, workers=2)
     assert [thread.name for thread in started] == ["announce"]
+
+
+def test_a_worker_ends_when_the_process_that_started_it_is_gone():
+    """Else a ``kill -9`` of the server leaves a worker that keeps the port."""
+    script = "import os; from sengol_api.server import _stop_after\nparent = os.getpid()\nif not os.fork(): _stop_after(parent)"
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    parent.communicate(timeout=30)  # the worker has the pipe too: this is over when both are

@@ -168,6 +168,12 @@ def test_a_body_that_is_no_json_is_one_problem(body, code):
     assert caught.value.metadata["errors"][0]["code"] == code
 
 
+def test_what_is_wrong_with_the_json_is_told_once_in_words():
+    with pytest.raises(ValidationError) as caught:
+        decode(b'{"a": 1} {}')
+    assert caught.value.problems[0].message == "the body is not JSON: trailing characters (byte 10)"
+
+
 def test_half_of_a_surrogate_pair_is_called_by_its_name():
     with pytest.raises(ValidationError) as caught:
         decode(b'{"a": "\\udc00"}')

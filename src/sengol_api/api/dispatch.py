@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -22,6 +22,7 @@ from sengol_api.review.accounts import User
 from sengol_api.review.errors import AppError, AuthenticationError, Problem, ValidationError
 from sengol_api.validation import check, decode
 
+T = TypeVar("T")
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
 _log = logging.getLogger("sengol_api.request")
 
@@ -102,10 +103,35 @@ class PathEndpoint:
             deadline_ms=milliseconds,
             caller=caller,
         )
-        answer = await operation.handler(call)
+        work = operation.handler(call)
+        answer = await (_while_connected(request, work) if operation.streams else work)
         if isinstance(answer, Answer):
             return Response(answer.encode(), operation.status, dict(answer.headers), "application/json")
         return answer
+
+
+async def _while_connected(request: Request, work: Awaitable[T]) -> T:
+    """Do long work for a client, and stop it when the client goes away.
+
+    Raises:
+        ClientDisconnect: nobody waits for the result any more.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _authenticate(services: Services, request: Request) -> User:

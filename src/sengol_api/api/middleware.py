@@ -113,11 +113,12 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code < 400:
             return response
+        reason = bytes(response.body).decode()
         refused = [
             Problem(name, "is not allowed here", "not_allowed")
             for name in ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers")
-            if name.removeprefix("Access-Control-Request-").lower() in bytes(response.body).decode()
-        ]
+            if name.removeprefix("Access-Control-Request-").lower() in reason
+        ] or [Problem("", reason, "not_allowed")]
         error = respond(ValidationError(refused), current_request_id.get() or "")
         error.headers.update({key: value for key, value in response.headers.items() if key.startswith(("access-control-", "vary"))})
         return error

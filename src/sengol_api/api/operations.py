@@ -60,6 +60,7 @@ class Operation:
         body: the type of the JSON body; None for an operation without one.
         query: the type of the query string.
         answer: the type of the answer, the ``Success`` envelope included.
+        streams: answers as a stream of events too, and works long enough to be stopped when the client goes away.
     """
 
     method: Method

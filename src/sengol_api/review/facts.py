@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from sengol_api.review.vocabulary import Vocabulary
+from sengol_api.review.vocabulary import Vocabulary, affirmed
 
 Criticality = Literal["low", "medium", "high", "critical"]
 
@@ -29,7 +29,7 @@ class SystemFacts:
     """A request in codes.
 
     Attributes:
-        tech: declared and mentioned technology; it steers which questions are asked.
+        tech: declared and mentioned technology; it steers which questions are asked, and which rules on technology apply.
         data_types: declared only: a law is not applied on the strength of a word in a text.
         mentioned_data: data that the description speaks of without its being declared; steers questions, not laws.
         products: declared names of technology, as they were written, for entries on single products.
@@ -55,6 +55,7 @@ class SystemFacts:
 
 def normalise(request: ReviewRequest, vocabulary: Vocabulary) -> SystemFacts:
     """Turn what was said into facts; nothing that was said is dropped silently."""
+    told = affirmed(request.description)
     jurisdictions, strange_places = vocabulary.resolve_all("jurisdictions", request.jurisdictions)
     data_types, strange_data = vocabulary.resolve_all("dataTypes", request.data_types)
     tech, _ = vocabulary.resolve_all("tech", request.tech)
@@ -65,9 +66,9 @@ def normalise(request: ReviewRequest, vocabulary: Vocabulary) -> SystemFacts:
         domains=request.domains,
         jurisdictions=jurisdictions,
         industry=industry.code if industry else None,
-        tech=tech | vocabulary.mentioned("tech", request.description),
+        tech=tech | vocabulary.mentioned("tech", told),
         data_types=data_types,
-        mentioned_data=vocabulary.mentioned("dataTypes", request.description) - data_types,
+        mentioned_data=vocabulary.mentioned("dataTypes", told) - data_types,
         products=frozenset(name.casefold() for name in request.tech),
         criticality=request.criticality,
         unrecognised=(

@@ -20,7 +20,7 @@ from sengol_api.review.ports import Embedder, Hit, KeywordIndex, ResultCache, Ve
 from sengol_api.review.question import Question, build
 from sengol_api.review.regime import Regime, Status
 from sengol_api.review.statistics import Summary, summarise
-from sengol_api.review.vocabulary import Vocabulary
+from sengol_api.review.vocabulary import Vocabulary, affirmed
 
 CANDIDATES: Final = 80
 PROFILE: Final = 100
@@ -190,7 +190,7 @@ class GenerateQuestions:
     def _choose(
         self, request: ReviewRequest, facts: SystemFacts, regimes: Mapping[str, Regime], description: Vectors
     ) -> list[tuple[Area, selection.Fit]]:
-        words = selection.words_of(facts.description)
+        words = selection.words_of(affirmed(facts.description))
         binding = {key for key, regime in regimes.items() if regime.binds}
         rated = []
         for area in selection.candidates(self._knowledge.catalogue, facts, regimes):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sengol_api.review.facts import SystemFacts
-from sengol_api.review.vocabulary import says
+from sengol_api.review.vocabulary import affirmed, says
 
 RegimeKind = Literal["law", "contract", "standard", "framework"]
 Status = Literal["binding", "upcoming", "voluntary"]
@@ -75,8 +75,10 @@ def applies(regime: Regime, facts: SystemFacts) -> bool:
         return False
     if regime.data_types and facts.data_types.isdisjoint(regime.data_types):
         return False
-    if regime.mentions and not any(says(facts.description, phrase) for phrase in regime.mentions):
-        return False
+    if regime.mentions:
+        told = affirmed(facts.description)
+        if not any(says(told, phrase) for phrase in regime.mentions):
+            return False
     if regime.tech or regime.domains:
         return not (facts.tech.isdisjoint(regime.tech) and facts.domains.isdisjoint(regime.domains))
     return True

@@ -89,6 +89,7 @@ def named(**fields):
     ("said", "regime"),
     [
         ({"jurisdictions": ["Germany"]}, "gdpr"),
+        ({"jurisdictions": ["Norway"]}, "gdpr"),
         ({"jurisdictions": ["EU"]}, "eu-ai-act"),
         ({"jurisdictions": ["United Kingdom"]}, "uk-gdpr"),
         ({"jurisdictions": ["California"]}, "ccpa"),

@@ -52,3 +52,8 @@ def test_technology_is_read_out_of_prose_with_care(prose, code, mentioned):
 def test_every_country_of_the_eu_brings_the_eu():
     members = [term for term in VOCABULARY.terms["jurisdictions"] if "EU" in term.within and term.code != "GLOBAL"]
     assert len(members) == 27
+
+
+@pytest.mark.parametrize("prose", ["a public website", "employees at any location", "a financial plan"])
+def test_words_of_every_description_are_no_kind_of_data(prose):
+    assert VOCABULARY.mentioned("dataTypes", prose) == frozenset()

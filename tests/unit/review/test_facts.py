@@ -37,3 +37,8 @@ def test_what_is_not_understood_is_reported_and_not_dropped():
 
 def test_names_of_products_are_kept_for_their_advisories():
     assert facts(tech=frozenset({"Log4j", "S3"})).products == {"log4j", "s3"}
+
+
+def test_what_the_description_denies_is_no_fact():
+    known = facts(description="There is no GPT-4 in it. It does not read medical records, and works without personal data.")
+    assert (known.tech, known.mentioned_data) == (frozenset(), frozenset())

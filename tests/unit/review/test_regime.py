@@ -79,6 +79,8 @@ def test_a_clause_is_found_by_its_exact_id():
         ("Our shares (NASDAQ: ACME) are widely held", True),
         ("A web shop of a family business in the republic companies law knows", False),
         ("We have 10 k users", False),
+        ("A web shop of a company that is not publicly traded, and not a listed company", False),
+        ("A family business; the shareholders read its reports in the portal", False),
     ],
 )
 def test_rules_for_listed_companies_need_a_listed_company(description, applied):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sengol_api.review.vocabulary import fold
+from sengol_api.review.vocabulary import affirmed, fold
 from support.builders import make_vocabulary
 
 
@@ -69,3 +69,18 @@ def test_neither_order_nor_repetition_means_anything(names, random):
     before = vocabulary.resolve_all("jurisdictions", names)
     random.shuffle(names)
     assert vocabulary.resolve_all("jurisdictions", [*names, *names]) == before
+
+
+@pytest.mark.parametrize(
+    ("prose", "left"),
+    [
+        ("There is no chatbot. It has a portal.", "There is ;. It has a portal."),
+        ("It never stores any card numbers; it reads mail", "It ;; it reads mail"),
+        ("It doesn't use a language model", "It does;"),
+        ("Not public and holds health data", "; and holds health data"),
+        ("not only chatbots but agents", "not only chatbots but agents"),
+        ("a no-code builder, notable, No. 1", "a no-code builder, notable, No. 1"),
+    ],
+)
+def test_a_denial_takes_its_words_along_and_no_more(prose, left):
+    assert affirmed(prose) == left

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sengol_api.review.incident import Incident
-from sengol_api.review.vocabulary import Vocabulary
+from sengol_api.review.vocabulary import Vocabulary, iso_country
 
 ORIGIN: Final = "genai-incidents"
 RULES: Final = "4"  # raise it when a rule below changes, so that stored incidents are made anew
@@ -148,8 +148,7 @@ def _country(tags: frozenset[str], vocabulary: Vocabulary) -> str | None:
     ]
     if len(places) != 1 or places[0] in {"EU", "GLOBAL"}:
         return None
-    country = places[0].partition("-")[0]
-    return "GB" if country == "UK" else country  # incidents carry ISO 3166 codes
+    return iso_country(places[0].partition("-")[0])
 
 
 def _products(affected: str) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Database:
         # Every block below commits or rolls back itself, so SQLite need not be asked to once more.
         sqlite: dict[str, Any] = {"pool_reset_on_return": None}
         options = sqlite if self.is_sqlite else {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
-        self._engine: AsyncEngine = create_async_engine(parsed, **options)
+        self._engine: AsyncEngine = create_async_engine(parsed, hide_parameters=True, **options)  # errors are logged
         if self.is_sqlite:
             _configure_sqlite(self._engine.sync_engine)
         self._writer = self._engine.execution_options(**{_WRITES: True})

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from sengol_api.adapters.sql.engine import Database, upsert
 from sengol_api.adapters.sql.tables import corpus_origins, incidents
+from sengol_api.review.errors import DatabaseError
 from sengol_api.review.incident import Incident
 from sengol_api.review.ports import Embedder, Vectors
 
@@ -121,18 +122,30 @@ class SqlIncidentStore:
         return {row.id: row.origin for row in rows if row.id in ids}
 
     async def load(self) -> Stored:
-        """Read everything; incidents of another embedder are left out until they are embedded again."""
+        """Read everything; incidents of another embedder are left out until they are embedded again.
+
+        Raises:
+            DatabaseError: a row holds no incident or no vector of this embedder.
+        """
         wanted = incidents.c.embedder == self._embedder.name
         columns = sa.select(incidents.c.document, incidents.c.vector).where(wanted).order_by(incidents.c.id)
         async with self._database.read() as connection:
             rows = (await connection.execute(columns)).all()
         versions = await self.versions()
+        version = _digest_of({origin: (version, self._embedder.name) for origin, version in versions.items()})
         joined = b"".join(row.vector for row in rows)
-        return Stored(
-            incidents=[_decoder.decode(row.document) for row in rows],
-            vectors=np.frombuffer(joined, dtype="<f4").reshape(len(rows), self._embedder.dimension),
-            version=_digest_of({origin: (version, self._embedder.name) for origin, version in versions.items()}),
-        )
+        try:
+            vectors = np.frombuffer(joined, dtype="<f4").reshape(len(rows), self._embedder.dimension)
+            return Stored([_decoder.decode(row.document) for row in rows], vectors, version)
+        except (ValueError, msgspec.DecodeError) as error:
+            raise DatabaseError("A stored incident is damaged. Restore the database, or start with a new one.") from error
+
+    async def embed_again(self, origin: str, *, on_progress: Callable[[int], None] = lambda _: None) -> Change:
+        """Make anew the vectors that another embedder made: until then :meth:`load` leaves their incidents out."""
+        stale = (incidents.c.origin == origin) & (incidents.c.embedder != self._embedder.name)
+        async with self._database.read() as connection:
+            documents = (await connection.execute(sa.select(incidents.c.document).where(stale))).scalars().all()
+        return await self.put(origin, [_decoder.decode(document) for document in documents], on_progress=on_progress)
 
     async def _digests(self, origin: str) -> dict[str, tuple[str, str]]:
         columns = sa.select(incidents.c.id, incidents.c.digest, incidents.c.embedder)

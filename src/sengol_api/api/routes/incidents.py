@@ -9,19 +9,25 @@ from sengol_api.api import examples, present, wire
 from sengol_api.api.operations import Answer, Call, Example, Operation
 from sengol_api.review.incident import IncidentFilter
 from sengol_api.review.statistics import summarise
-from sengol_api.review.vocabulary import Vocabulary
+from sengol_api.review.vocabulary import Vocabulary, iso_country
 from sengol_api.validation import convert
 
 _LISTS = ("industries", "severities", "incident_types", "attack_types", "countries", "sources", "kinds")
 
 
 def to_filter(given: wire.FilterIn, vocabulary: Vocabulary) -> IncidentFilter:
-    """A filter in codes: an industry may be named as people name it."""
+    """A filter in codes: an industry and a country may be named as people name them."""
     industries = {term.code if (term := vocabulary.resolve("industries", name)) else name for name in given.industries}
     lists: dict[str, Any] = {name: frozenset(getattr(given, name)) for name in _LISTS}
     lists["industries"] = frozenset(industries)
-    lists["countries"] = frozenset(country.upper() for country in given.countries)
+    lists["countries"] = frozenset(_country(name, vocabulary) for name in given.countries)
     return IncidentFilter(**lists, year_from=given.year_from, year_to=given.year_to)
+
+
+def _country(name: str, vocabulary: Vocabulary) -> str:
+    """The ISO 3166 code that incidents carry, for a country's name or code."""
+    place = vocabulary.resolve("jurisdictions", name)
+    return iso_country(place.code) if place else name.upper()
 
 
 async def search(call: Call) -> Answer:

@@ -1,14 +1,11 @@
-"""What the contract promises and the service does not do yet."""
+"""A client that goes away takes its work with it."""
 
 import asyncio
 import json
 
-import pytest
-
 from support.wire import DESCRIPTION
 
 
-@pytest.mark.xfail(reason="nobody looks whether the client of a plain answer is still there", strict=True, raises=TimeoutError)
 async def test_a_client_of_a_plain_answer_that_goes_away_cancels_the_work(make_api):
     started, cancelled = asyncio.Event(), asyncio.Event()
 
@@ -28,7 +25,7 @@ async def test_a_client_of_a_plain_answer_that_goes_away_cancels_the_work(make_a
     try:
         await started.wait()
         call.leave()
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(5):
             await cancelled.wait()
     finally:
         task.cancel()
