@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -191,6 +192,9 @@ def application() -> ASGIApp:
             with progress_bar() as bar:
                 await prepare(settings, bar)
             async with open_services(settings) as services:
+                # The corpus lives as long as the process: the collector need not look at it again and again.
+                gc.collect()
+                gc.freeze()
                 yield services
         except (StartError, AppError, RuntimeError) as error:
             # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.

@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
 
     cache_enabled: Annotated[bool, _about("keep finished answers")] = True
     cache_ttl: Annotated[Annotated[int, Meta(ge=1)], _about("life of a kept answer", "s")] = 3600
-    cache_max_size: Annotated[Annotated[int, Meta(ge=1)], _about("most answers kept", "entries")] = 1000
+    cache_max_size: Annotated[Annotated[int, Meta(ge=1)], _about("most answers kept; one takes about 0.3 MiB", "entries")] = 1000
     redis_url: Annotated[str, _about("shared cache and limits; empty: none", secret=True, later=True)] = ""
 
     vector_index: Annotated[Literal["embedded"], _about("where vectors are searched; dvecdb and pgvector are to come")] = "embedded"

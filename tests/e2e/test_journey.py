@@ -73,7 +73,8 @@ def test_questions_are_saved_answered_and_scored(client, review, generated):
     assert client.put(f"/api/review/{review}/answers", json=answers).json()["data"]["answers"] == answers
     score = client.get(f"/api/review/{review}/score").json()["data"]
     terms = score["risk"]["terms"]
-    assert score["score"] == pytest.approx(sum(t["points"] * t["weight"] for t in terms) / sum(t["weight"] for t in terms), abs=1e-4)
+    due = sum(t["points"] * t["weight"] for t in terms) / sum(t["weight"] for t in terms)
+    assert score["score"] == pytest.approx(due, abs=1e-4)
     detail = client.get(f"/api/review/{review}").json()["data"]
     assert (detail["riskQuestions"], detail["answers"]) == (questions["riskQuestions"], answers)
 

@@ -8,6 +8,7 @@ from typing import Literal
 Group = Literal["industries", "dataTypes", "tech", "jurisdictions"]
 
 _NO_WORD = re.compile(r"[^\w]+")
+_LIST = re.compile(r"[,;]")
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 
 
@@ -81,14 +82,18 @@ class Vocabulary:
         return self._codes.get((group, fold(name)))
 
     def resolve_all(self, group: Group, names: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-        """Codes of the values, wider codes included, and the values that mean nothing to us, sorted."""
+        """Codes of the values, wider codes included, and the values that mean nothing to us, sorted.
+
+        A value that we do not know as it is may be several with commas between: "US, EU".
+        """
         codes: set[str] = set()
         unknown: set[str] = set()
         for name in names:
-            if term := self.resolve(group, name):
-                codes.update((term.code, *term.within))
-            else:
-                unknown.add(name)
+            for part in [name] if self.resolve(group, name) else filter(None, map(str.strip, _LIST.split(name))):
+                if term := self.resolve(group, part):
+                    codes.update((term.code, *term.within))
+                else:
+                    unknown.add(part)
         return frozenset(codes), tuple(sorted(unknown))
 
     def mentioned(self, group: Group, prose: str) -> frozenset[str]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sengol_api.adapters.catalogue_files import load_vocabulary
 from sengol_api.review.vocabulary import affirmed, fold
 from support.builders import make_vocabulary
 
@@ -84,3 +85,10 @@ def test_neither_order_nor_repetition_means_anything(names, random):
 )
 def test_a_denial_takes_its_words_along_and_no_more(prose, left):
     assert affirmed(prose) == left
+
+
+def test_several_places_in_one_value_are_all_understood():
+    vocabulary = load_vocabulary()
+    codes, unknown = vocabulary.resolve_all("jurisdictions", ["US, EU; Atlantis", "Germany"])
+    assert codes == {"US", "EU", "DE"}
+    assert unknown == ("Atlantis",)
