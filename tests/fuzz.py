@@ -69,7 +69,7 @@ def main() -> int:
                     return 1
                 url = f"http://127.0.0.1:{found[1]}"
                 token, review = prepare(url)
-                code = subprocess.call(
+                run = subprocess.run(
                     [
                         sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json",
                         "--header", f"Authorization: Bearer {token}",
@@ -79,6 +79,10 @@ def main() -> int:
                     ],
                     cwd=folder,
                     env={**os.environ, "SCHEMATHESIS_HOOKS": "fuzz_hooks", "PYTHONPATH": str(folder), "FUZZ_REVIEW": review},
+                    check=False,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
                 )  # fmt: skip
             finally:
                 server.terminate()
@@ -86,8 +90,11 @@ def main() -> int:
                 server.stdout.close()
             log.seek(0)
             faults = [line for line in log if '"level": "error"' in line or '"level": "critical"' in line]
+            failed = run.returncode != 0 or bool(faults)
+            counted = re.search(r"\d+ generated, .*", run.stdout)
+            print(run.stdout if failed or counted is None else f"hostile requests: {counted[0]}")  # noqa: T201
             print("".join(faults[:20]), end="")  # noqa: T201
-            return code or bool(faults)
+            return int(failed or counted is None)
 
 
 if __name__ == "__main__":
