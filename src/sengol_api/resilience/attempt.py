@@ -1,0 +1,164 @@
+"""One attempt under a time limit: the innermost step of every chain."""
+
+import asyncio
+import functools
+import inspect
+import math
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, Protocol
+
+from sengol_api.resilience.deadline import current
+from sengol_api.resilience.errors import DeadlineExceeded, TimedOut
+from sengol_api.resilience.expiry import Expiry
+from sengol_api.resilience.policy import AsyncCall, Site
+
+_SHORTEST = 0.001  # seconds for work that used up its time before it first waited
+
+
+class Limited(Protocol):
+    """Who limits an attempt: a policy, or nobody but the deadline."""
+
+    limit: float
+    """Seconds; infinity for no limit."""
+
+    def cut(self, limit: float, *, by_deadline: bool) -> None:
+        """An attempt that had ``limit`` seconds was cut."""
+        ...
+
+
+class DeadlineOnly:
+    """Nobody limits the attempt but the caller's deadline."""
+
+    limit = math.inf
+
+    def cut(self, limit: float, *, by_deadline: bool) -> None:
+        """Nothing to count."""
+
+
+def bounded(inner: AsyncCall, owner: Limited, site: Site) -> AsyncCall:
+    """``inner`` under the owner's limit and the caller's deadline, whichever ends first.
+
+    The first step of the work is taken by hand. Work that ends in it never waited, so nothing could have cut it, and no timer is
+    needed: an answer from a cache or a rejection costs no timer. Work that waits gets one for what is left of its limit.
+
+    The chain raises:
+        DeadlineExceeded: the deadline had passed before the start.
+        TimedOut: the work was cut.
+    """
+    now = site.clock.now
+    begin = _begin if inner is start else functools.partial(_begin_link, inner)
+
+    @types.coroutine
+    def call(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, Any]:
+        limit = owner.limit
+        by_deadline = False
+        deadline = current()
+        if deadline is not None:
+            limit, by_deadline = _shorter(limit, deadline.remaining(), site)
+        started = now()
+        result: list[Any] = []
+        work = begin(result, function, args, kwargs)
+        waiting = next(work, _ENDED)
+        if waiting is _ENDED:
+            return result[0]
+        if limit == math.inf:
+            yield from _resumed(work, waiting)
+            return result[0]
+        try:
+            expiry = Expiry(max(limit - (now() - started), _SHORTEST))
+        except RuntimeError:  # no task that could be cancelled
+            work.close()
+            raise
+        try:
+            yield from _resumed(work, waiting)
+        except asyncio.CancelledError as error:
+            if expiry.disarm():
+                owner.cut(limit, by_deadline=by_deadline)
+                raise TimedOut(site.pipeline, site.policy, limit, by_deadline=by_deadline) from error
+            raise
+        except BaseException:
+            expiry.disarm()
+            raise
+        expiry.disarm()
+        return result[0]
+
+    return call
+
+
+def _shorter(limit: float, left: float, site: Site) -> tuple[float, bool]:
+    """The limit that ends first, and whether it is the deadline."""
+    if left <= 0:
+        raise DeadlineExceeded(site.pipeline, site.policy)
+    return (left, True) if left < limit else (limit, False)
+
+
+# The work leaves its result in a list, and its generator ends with nothing. So ``next`` with a default can take the first step,
+# and tell an end from a wait, without an exception: a StopIteration that is raised and caught costs more than a whole policy.
+_ENDED = object()
+
+
+@types.coroutine
+def _begin(
+    result: list[Any], function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[Any, Any, None]:
+    work: Any = function(*args, **kwargs)
+    if type(work) is not types.CoroutineType:
+        work = _awaited(function, work)
+    result.append((yield from work))
+
+
+@types.coroutine
+def _begin_link(
+    inner: AsyncCall, result: list[Any], function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[Any, Any, None]:
+    work: Any = inner(function, args, kwargs)
+    result.append((yield from work))
+
+
+@types.coroutine
+def _resumed(work: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
+    """Go on with work that has already yielded what it waits for."""
+    while True:
+        try:
+            yield waiting
+        except GeneratorExit:
+            work.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - handed on to the work, as await does
+            try:
+                waiting = work.throw(error)
+            except StopIteration:
+                return
+        else:
+            yield from work
+            return
+
+
+def start(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    """The end of every chain: call the function, and see that what it gives can be awaited."""
+    work = function(*args, **kwargs)
+    return work if type(work) is types.CoroutineType else _awaited(function, work)
+
+
+def start_sync(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The end of every chain of plain functions."""
+    result = function(*args, **kwargs)
+    if type(result) is types.CoroutineType:
+        result.close()
+        raise _misused(function, "is a coroutine function", "await call() instead of call_sync()")
+    return result
+
+
+async def _wait_for(work: Awaitable[Any]) -> Any:
+    return await work
+
+
+def _awaited(function: Callable[..., Any], work: Any) -> Coroutine[Any, Any, Any]:
+    if inspect.isawaitable(work):
+        return _wait_for(work)
+    raise _misused(function, f"gave a {type(work).__name__}, which cannot be awaited", "call_sync() is for plain functions")
+
+
+def _misused(function: Callable[..., Any], what: str, instead: str) -> TypeError:
+    return TypeError(f"{getattr(function, '__qualname__', repr(function))} {what}: {instead}")

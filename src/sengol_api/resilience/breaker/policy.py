@@ -1,0 +1,112 @@
+"""The circuit breaker around calls."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sengol_api.resilience.breaker.core import BreakerCore
+from sengol_api.resilience.breaker.options import CircuitBreaker
+from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot, CircuitState
+from sengol_api.resilience.errors import CircuitOpen, Rejected
+from sengol_api.resilience.policy import AsyncCall, Policy, Site, SyncCall
+
+
+class CircuitBreakerPolicy(Policy[CircuitBreaker]):
+    """Stops calling what keeps failing, and finds out by a few probes when it is well again.
+
+    A cancelled call, and one that was rejected further inside, counts as nothing and gives its probe slot back.
+    """
+
+    kind = "circuit_breaker"
+
+    def __init__(self, options: CircuitBreaker, site: Site) -> None:
+        super().__init__(options, site)
+        self.core = BreakerCore(options, site)
+
+    def _apply(self, options: CircuitBreaker) -> None:
+        self.core.apply(options)
+
+    @property
+    def state(self) -> CircuitState:
+        """CLOSED, OPEN, HALF_OPEN, ISOLATED or DISABLED."""
+        return self.core.state
+
+    def link(self, inner: AsyncCall) -> AsyncCall:
+        """This policy around ``inner``, for coroutine functions."""
+        core = self.core
+        now = self.site.clock.now
+        count_success = core.count_success
+
+        async def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            ticket = core.generation if core.admitting else self._enter()
+            started = now() if core.timed else 0.0
+            try:
+                result = await inner(function, args, kwargs)
+            except Rejected:
+                core.abandoned(ticket)
+                raise
+            except Exception as error:
+                core.raised(ticket, error, now() - started)
+                raise
+            except BaseException:
+                core.abandoned(ticket)
+                raise
+            if core.plain and ticket == core.generation:
+                count_success()
+            else:
+                core.returned(ticket, result, now() - started)
+            return result
+
+        return call
+
+    def link_sync(self, inner: SyncCall) -> SyncCall:
+        """This policy around ``inner``, for plain functions."""
+        core = self.core
+        now = self.site.clock.now
+
+        def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            ticket = core.generation if core.admitting else self._enter()
+            started = now() if core.timed else 0.0
+            try:
+                result = inner(function, args, kwargs)
+            except Rejected:
+                core.abandoned(ticket)
+                raise
+            except Exception as error:
+                core.raised(ticket, error, now() - started)
+                raise
+            except BaseException:
+                core.abandoned(ticket)
+                raise
+            if core.plain and ticket == core.generation:
+                core.count_success()
+            else:
+                core.returned(ticket, result, now() - started)
+            return result
+
+        return call
+
+    def _enter(self) -> Any:
+        try:
+            return self.core.enter()
+        except CircuitOpen as error:
+            raise self._refused(error) from None
+
+    def isolate(self) -> None:
+        """Reject everything until :meth:`reset`."""
+        self.core.force(CircuitState.ISOLATED, "isolated by hand")
+
+    def disable(self) -> None:
+        """Let everything through, watching nothing, until :meth:`reset`."""
+        self.core.force(CircuitState.DISABLED, "disabled by hand")
+
+    def reset(self) -> None:
+        """Close it and forget all failures."""
+        self.core.force(CircuitState.CLOSED, "reset by hand")
+
+    def open_for(self, seconds: float, reason: str = "opened by hand") -> None:
+        """Open it for some seconds, as if it had failed."""
+        self.core.force(CircuitState.OPEN, reason, seconds)
+
+    def snapshot(self) -> CircuitBreakerSnapshot:
+        """State and statistics now."""
+        return self.core.snapshot()

@@ -1,0 +1,105 @@
+"""Options as data: default, allowed range, unit and meaning of each in one place."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sengol_api.resilience.errors import OptionsError
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Which values an option takes, in words and as a check."""
+
+    words: str
+    accepts: Callable[[Any], bool]
+
+    def or_none(self) -> "Allowed":
+        """The same, or None."""
+        return Allowed(f"{self.words}, or None", lambda value: value is None or self.accepts(value))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def whole(least: int) -> Allowed:
+    """Whole numbers from ``least`` on."""
+    return Allowed(
+        f"a whole number of at least {least}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
+    )
+
+
+def between(least: float, most: float) -> Allowed:
+    """Finite numbers from ``least`` to ``most``."""
+    return Allowed(f"a number from {least:g} to {most:g}", lambda value: _is_number(value) and least <= value <= most)
+
+
+def at_least(least: float) -> Allowed:
+    """Finite numbers from ``least`` on."""
+    return Allowed(f"a number of at least {least:g}", lambda value: _is_number(value) and value >= least)
+
+
+def above(bound: float) -> Allowed:
+    """Finite numbers above ``bound``."""
+    return Allowed(f"a number above {bound:g}", lambda value: _is_number(value) and value > bound)
+
+
+def one_of(*values: str) -> Allowed:
+    """One of some words."""
+    return Allowed("one of " + ", ".join(values), lambda value: isinstance(value, str) and value in values)
+
+
+def instance(*types: type) -> Allowed:
+    """Objects of some types."""
+    return Allowed("a " + " or ".join(each.__name__ for each in types), lambda value: isinstance(value, types))
+
+
+YES, NO = True, False
+YES_OR_NO = instance(bool)
+FUNCTION = Allowed("a function", callable)
+
+
+def option(default: Any, allowed: Allowed, meaning: str, unit: str = "") -> Any:
+    """A field of an options dataclass.
+
+    Args:
+        default: its value when none is given; ``...`` when one must be given.
+        allowed: which values it takes.
+        meaning: what it does, for the reference in the documentation.
+        unit: of the value, ``"s"`` for seconds.
+    """
+    metadata = {"allowed": allowed, "meaning": meaning, "unit": unit}
+    if default is ...:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of all options: frozen, and checked when built; all problems are told at once."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{field.name}={getattr(self, field.name)!r} is not allowed, it takes {field.metadata['allowed'].words}"
+            for field in dataclasses.fields(self)
+            if not field.metadata["allowed"].accepts(getattr(self, field.name))
+        ]
+        problems = problems or list(self.contradictions())
+        if problems:
+            raise OptionsError(type(self).__name__, problems)
+
+    def contradictions(self) -> Iterator[str]:
+        """What is wrong with options that are right one by one. Asked only when each of them is."""
+        return iter(())
+
+    def changed(self, **changes: Any) -> Self:
+        """The same options with some changed, checked again."""
+        unknown = sorted(changes.keys() - {field.name for field in dataclasses.fields(self)})
+        if unknown:
+            known = ", ".join(field.name for field in dataclasses.fields(self))
+            raise OptionsError(type(self).__name__, [f"there is no option {', '.join(unknown)}; there are {known}"])
+        return dataclasses.replace(self, **changes)

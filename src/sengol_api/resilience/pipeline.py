@@ -1,0 +1,160 @@
+"""A pipeline: policies around a call, outermost first, linked once when it is built."""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from random import Random
+from typing import Any, ParamSpec, TypeVar
+
+from sengol_api.resilience.attempt import DeadlineOnly, bounded, start, start_sync
+from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
+from sengol_api.resilience.deadline import time_left
+from sengol_api.resilience.errors import OptionsError
+from sengol_api.resilience.events import Event, Events, Listener
+from sengol_api.resilience.options import Allowed
+from sengol_api.resilience.order import contradictions
+from sengol_api.resilience.policy import AsyncCall, Policy, PolicyOptions, Site, SyncCall
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME = Allowed("a text that is not empty", lambda value: isinstance(value, str) and value != "")
+_CHANCE = Random()
+
+
+class Pipeline:
+    """Policies around a call.
+
+    ::
+
+        search = Pipeline("dvecdb", Retry(), CircuitBreaker(), Bulkhead(), Timeout(5.0))
+        hits = await search.call(client.query, vector, k=20)
+
+        @search
+        async def query(vector): ...
+
+    Whether it has a time limit of its own or not, a pipeline keeps to the caller's :class:`deadline`.
+
+    Args:
+        name: what is called through it; in errors, events and snapshots.
+        policies: outermost first: options, from which it builds policies of its own, or built policies of another pipeline to
+            share.
+        clock: where all its policies get their time from.
+        random: where they get chance from.
+
+    Raises:
+        OptionsError: an order of policies that makes no sense.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *policies: PolicyOptions | Policy[Any],
+        clock: Clock = SYSTEM_CLOCK,
+        random: Random = _CHANCE,
+    ) -> None:
+        given: list[Any] = list(policies)
+        problems = [] if _NAME.accepts(name) else [f"name={name!r} is not allowed, it takes {_NAME.words}"]
+        problems += [f"{each!r} is no policy" for each in given if not isinstance(each, PolicyOptions | Policy)]
+        problems = problems or list(contradictions([(each.kind, getattr(each, "options", each)) for each in given]))
+        if problems:
+            raise OptionsError(f"Pipeline {name!r}", problems)
+        self.name = name
+        self.clock = clock
+        self.events = Events()
+        self._policies: dict[str, Policy[Any]] = {}
+        for each in policies:
+            place = _free_name(each.kind, self._policies)
+            self._policies[place] = each if isinstance(each, Policy) else each.build(Site(name, place, clock, self.events, random))
+        self._site = Site(name, "deadline", clock, self.events, random)
+        self._run, self._run_sync = self._link(), self._link_sync()
+
+    def _link(self) -> AsyncCall:
+        chain: AsyncCall = start
+        if not any(policy.keeps_deadline for policy in self._policies.values()):
+            chain = bounded(chain, DeadlineOnly(), self._site)
+        for policy in reversed(self._policies.values()):
+            chain = policy.link(chain)
+        return chain
+
+    def _link_sync(self) -> SyncCall:
+        def in_time(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            time_left(self.name, "deadline")
+            return start_sync(function, args, kwargs)
+
+        chain: SyncCall = in_time
+        for policy in reversed(self._policies.values()):
+            chain = policy.link_sync(chain)
+        return chain
+
+    def call(self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+        """Call a coroutine function under the policies; to be awaited.
+
+        Raises:
+            Rejected: a policy refused.
+            TimedOut: the work was cut.
+            Exception: what the function raised, unchanged.
+        """
+        return self._run(function, args, kwargs)
+
+    def call_sync(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a plain function under the policies. Raises as :meth:`call` does."""
+        result: R = self._run_sync(function, args, kwargs)
+        return result
+
+    def __call__(self, function: F) -> F:
+        """Decorate a coroutine function or a plain one.
+
+        Raises:
+            TypeError: a generator: its work is done while it is read, long after the call.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__qualname__} is a generator function: its work would be done outside of the policies")
+        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+
+            @functools.wraps(function)
+            async def guarded(*args: Any, **kwargs: Any) -> Any:
+                return await self._run(function, args, kwargs)
+
+            return guarded  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def guarded_sync(*args: Any, **kwargs: Any) -> Any:
+            return self._run_sync(function, args, kwargs)
+
+        return guarded_sync  # type: ignore[return-value]
+
+    def __getitem__(self, policy: str) -> Any:
+        """A policy by its name, as ``search["circuit_breaker"]``."""
+        try:
+            return self._policies[policy]
+        except KeyError:
+            known = ", ".join(self._policies) or "none"
+            raise KeyError(f"pipeline {self.name!r} has no policy {policy!r}; it has {known}") from None
+
+    def __contains__(self, policy: str) -> bool:
+        return policy in self._policies
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._policies)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The snapshot of each policy, by its name, outermost first."""
+        return {name: policy.snapshot() for name, policy in self._policies.items()}
+
+    def subscribe(self, listener: Listener, *types: type[Event]) -> Callable[[], None]:
+        """Tell ``listener`` of events of these types (all when none is given). The answer ends that when it is called."""
+        return self.events.subscribe(listener, *types)
+
+    def bypass(self, *, on: bool) -> None:
+        """Call straight through (on), or under the policies again. Calls under way go on as they started."""
+        self._run, self._run_sync = (start, start_sync) if on else (self._link(), self._link_sync())
+
+    def __repr__(self) -> str:
+        return f"Pipeline({', '.join([repr(self.name), *(repr(policy.options) for policy in self._policies.values())])})"
+
+
+def _free_name(kind: str, taken: dict[str, Policy[Any]]) -> str:
+    number = 1 + sum(policy.kind == kind for policy in taken.values())
+    return kind if number == 1 else f"{kind}_{number}"

@@ -1,0 +1,288 @@
+"""Trying again, where that can help and costs the other side no more than it can bear."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sengol_api.resilience.backoff import exponential, jittered
+from sengol_api.resilience.budget import Budget, RetryBudget
+from sengol_api.resilience.counter import Counter
+from sengol_api.resilience.deadline import remaining
+from sengol_api.resilience.errors import Rejected
+from sengol_api.resilience.events import Event, report
+from sengol_api.resilience.hints import seconds_to_wait
+from sengol_api.resilience.history import Attempt, given_up, mark, was_given_up_since
+from sengol_api.resilience.options import FUNCTION, above, at_least, instance, one_of, option, whole
+from sengol_api.resilience.policy import AsyncCall, Policy, PolicyOptions, Site, SyncCall
+from sengol_api.resilience.transient import ERRORS, ErrorTypes, as_predicate, is_transient
+
+
+@dataclass(frozen=True)
+class Retry(PolicyOptions):
+    """Tries again after transient errors: 3 times, after about 1, 2 and 4 seconds, within a budget."""
+
+    kind: ClassVar[str] = "retry"
+
+    max_retries: int = option(3, whole(0), "attempts after the first one")
+    initial_delay: float = option(1.0, at_least(0), "delay before the first retry, before jitter", "s")
+    max_delay: float = option(
+        10.0, above(0), "longest delay of our own; a rejection is waited out only if it asks for no more", "s"
+    )
+    multiplier: float = option(2.0, at_least(1), "growth of the delay from one retry to the next")
+    jitter: str = option("full", one_of("none", "full", "equal", "proportional", "decorrelated"), "how chance changes a delay")
+    retry_on: ErrorTypes = option(is_transient, ERRORS, "errors to try again after")
+    retry_on_result: Callable[[Any], bool] | None = option(
+        None, FUNCTION.or_none(), "results to try again after; the last is returned"
+    )
+    budget: RetryBudget | None = option(RetryBudget(), instance(RetryBudget).or_none(), "bound on retries as a share of the calls")
+    max_wait: float = option(
+        60.0, at_least(0), "longest wait asked for by a server that is honoured; above it the retry gives up", "s"
+    )
+
+    def contradictions(self) -> Iterator[str]:
+        """The first delay is not longer than the longest."""
+        if self.initial_delay > self.max_delay:
+            yield f"initial_delay={self.initial_delay!r} is above max_delay={self.max_delay!r}, it must not be"
+
+    def build(self, site: Site) -> "RetryPolicy":
+        """The policy with these options at ``site``."""
+        return RetryPolicy(self, site)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying(Event):
+    """An attempt failed, another follows.
+
+    Attributes:
+        attempt: number of the failed attempt, 1 for the first.
+        delay: seconds until the next.
+        error: what it raised; None when its result was not accepted.
+    """
+
+    attempt: int
+    delay: float
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryGaveUp(Event):
+    """A call that could have been tried again was not.
+
+    Attributes:
+        attempts: how many were made.
+        bound: the one that was met: ``attempts``, ``budget``, ``deadline`` or ``wait``.
+        error: the last one; None when the last result was not accepted.
+    """
+
+    attempts: int
+    bound: str
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySnapshot:
+    """State and statistics of a retry.
+
+    Attributes:
+        calls: that came in, each counted once.
+        retries: further attempts that they took.
+        gave_up: calls that ended in a transient failure all the same, by the bound that was met.
+        budget: retries that the budget would allow now; None without a budget.
+    """
+
+    calls: int
+    retries: int
+    gave_up: dict[str, int]
+    budget: float | None
+
+
+class RetryPolicy(Policy[Retry]):
+    """Calls again after errors that may pass. Gives up with the original error, never with one of its own.
+
+    It stops early when the next attempt would start after the caller's deadline, when a server asks for a longer wait than is
+    allowed, when the budget is spent, and after an error that a retry further inside has already given up on: retries within
+    retries do not multiply.
+    """
+
+    kind = "retry"
+    BOUNDS = ("attempts", "budget", "deadline", "wait")
+
+    def __init__(self, options: Retry, site: Site) -> None:
+        super().__init__(options, site)
+        self._calls = Counter()
+        self._retries = Counter()
+        self._gave_up = {bound: Counter() for bound in self.BOUNDS}
+        self._budget: Budget | None = None
+        self._apply(options)
+
+    def _apply(self, options: Retry) -> None:
+        self.should_retry = as_predicate(options.retry_on)
+        if options.budget is None:
+            self._budget = None
+        elif self._budget is None:
+            self._budget = Budget(options.budget, self.site.clock.now, self._calls)
+        else:
+            self._budget.options = options.budget
+
+    def link(self, inner: AsyncCall) -> AsyncCall:
+        """This policy around ``inner``, for coroutine functions."""
+        count = self._calls.add
+        sleep = self.site.clock.sleep
+
+        async def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            count()
+            options = self._options
+            series = None
+            before = given_up.last
+            while True:
+                try:
+                    result = await inner(function, args, kwargs)
+                except Exception as error:
+                    series = series or _Series(self, options, before)
+                    delay = series.after_error(error)
+                    if delay is None:
+                        raise
+                else:
+                    if options.retry_on_result is None:
+                        return result
+                    series = series or _Series(self, options, before)
+                    delay = series.after_result(result)
+                    if delay is None:
+                        return result
+                await sleep(delay)
+
+        return call
+
+    def link_sync(self, inner: SyncCall) -> SyncCall:
+        """This policy around ``inner``, for plain functions."""
+        count = self._calls.add
+        wait = self.site.clock.wait
+
+        def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            count()
+            options = self._options
+            series = None
+            before = given_up.last
+            while True:
+                try:
+                    result = inner(function, args, kwargs)
+                except Exception as error:
+                    series = series or _Series(self, options, before)
+                    delay = series.after_error(error)
+                    if delay is None:
+                        raise
+                else:
+                    if options.retry_on_result is None:
+                        return result
+                    series = series or _Series(self, options, before)
+                    delay = series.after_result(result)
+                    if delay is None:
+                        return result
+                wait(threading.Event(), delay)
+
+        return call
+
+    def judge(self, decide: Callable[[Any], bool], outcome: Any) -> bool:
+        """What a function of the user's says of an error or a result; one that raises says no, and is reported."""
+        try:
+            return bool(decide(outcome))
+        except Exception as error:  # noqa: BLE001 - the caller shall get the error of the work, not that of the predicate
+            report(error, f"the retry predicate of pipeline {self.site.pipeline!r} raised", decide)
+            return False
+
+    def withdraw(self) -> bool:
+        """Take one retry from the budget, if there is one."""
+        return self._budget is None or self._budget.withdraw()
+
+    def retrying(self, attempt: int, delay: float, error: Exception | None) -> None:
+        """Another attempt follows."""
+        self._retries.add()
+        self._emit(Retrying, attempt=attempt, delay=delay, error=error)
+
+    def gave_up(self, attempts: int, bound: str, error: Exception | None) -> None:
+        """No other attempt follows, though the failure may pass."""
+        self._gave_up[bound].add()
+        self._emit(RetryGaveUp, attempts=attempts, bound=bound, error=error)
+
+    def snapshot(self) -> RetrySnapshot:
+        """State and statistics now."""
+        return RetrySnapshot(
+            calls=self._calls.value,
+            retries=self._retries.value,
+            gave_up={bound: counter.value for bound, counter in self._gave_up.items()},
+            budget=None if self._budget is None else self._budget.tokens,
+        )
+
+
+_WHY = {
+    "attempts": "no more are allowed",
+    "budget": "the retry budget is spent",
+    "deadline": "the next one would start after the deadline",
+    "wait": "the server asks for a longer wait than allowed",
+}
+
+
+class _Series:
+    """The failed attempts of one call, and what follows from them.
+
+    Built at the first failure: a call that succeeds pays nothing for it.
+    """
+
+    def __init__(self, policy: RetryPolicy, options: Retry, before: int) -> None:
+        self.policy = policy
+        self.options = options
+        self.before = before
+        self.earlier: list[Attempt] = []
+        self.number = 0
+        self.previous_delay = options.initial_delay
+
+    def after_error(self, error: Exception) -> float | None:
+        """Seconds until the next attempt, or None when there is none."""
+        if not self.policy.judge(self.policy.should_retry, error) or was_given_up_since(error, self.before):
+            return None
+        hint = seconds_to_wait(getattr(error, "retry_after", None), wall=self.policy.site.clock.wall())
+        rejected = isinstance(error, Rejected)
+        if rejected and (hint is None or hint > self.options.max_delay):
+            return None
+        return self._next(error, hint, paid=not rejected)
+
+    def after_result(self, result: Any) -> float | None:
+        """Seconds until the next attempt, or None when the result stands."""
+        decide = self.options.retry_on_result
+        if decide is None or not self.policy.judge(decide, result):
+            return None
+        return self._next(None, None, paid=True)
+
+    def _next(self, error: Exception | None, hint: float | None, *, paid: bool) -> float | None:
+        options = self.options
+        self.number += 1
+        delay = self._delay(hint)
+        left = remaining()
+        bound = None
+        if self.number > options.max_retries:
+            bound = "attempts"
+        elif hint is not None and hint > options.max_wait:
+            bound = "wait"
+        elif left is not None and delay >= left:
+            bound = "deadline"
+        elif paid and not self.policy.withdraw():
+            bound = "budget"
+        if bound is None:
+            if error is not None:
+                self.earlier.append(Attempt(self.number, error, delay))
+            self.previous_delay = delay
+            self.policy.retrying(self.number, delay, error)
+            return delay
+        if error is not None and options.max_retries > 0:
+            attempts = "1 attempt" if self.number == 1 else f"{self.number} attempts"
+            mark(error, tuple(self.earlier), f"{self.policy.site.pipeline}: gave up after {attempts}: {_WHY[bound]}")
+        self.policy.gave_up(self.number, bound, error)
+        return None
+
+    def _delay(self, hint: float | None) -> float:
+        options = self.options
+        own = exponential(self.number, options.initial_delay, options.multiplier, options.max_delay)
+        own = jittered(options.jitter, own, self.previous_delay, options.initial_delay, options.max_delay, self.policy.site.random)
+        # Never earlier than the server said; and not all at the very moment that it named.
+        return own if hint is None else hint + min(own, 0.1 * hint) if hint > own else own
