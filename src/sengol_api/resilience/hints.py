@@ -22,7 +22,7 @@ def seconds_to_wait(hint: Any, *, wall: float, unit: float = 1.0) -> float | Non
             return None
         case int() | float():
             # A whole number may be too large for a float; nobody waits that long either way.
-            seconds = hint * unit if isinstance(hint, float) or hint.bit_length() < 1000 else math.copysign(math.inf, hint)
+            seconds = hint * unit if isinstance(hint, float) or hint.bit_length() < 1000 else (math.inf if hint > 0 else -math.inf)
             return None if math.isnan(seconds) else max(0.0, seconds)
         case timedelta():
             return max(0.0, hint.total_seconds())
