@@ -226,18 +226,17 @@ def test_a_cancelled_waiter_leaks_no_capacity():
 def test_a_waiter_that_is_cancelled_as_it_is_handed_its_place_passes_it_on():
     async def main(loop):
         pipeline = Pipeline("upstream", Bulkhead(max_concurrent=1), clock=loop)
-        release = loop.create_future()
 
-        async def held():
-            await release
+        async def hold_then_cancel_the_first():
+            await pipeline.call(asyncio.sleep, 1.0)
+            assert not first.done()  # its place was handed to it, but it has not run yet
+            first.cancel()
 
-        holder = await started(pipeline.call(held))
+        holder = await started(hold_then_cancel_the_first())
         first, second = [await started(pipeline.call(Script(name))) for name in ("first", "second")]
-        release.set_result(None)
-        await holder  # its place has been handed to the first, which has not run yet
-        assert not first.done()
-        first.cancel()
+        await holder
         assert await second == "second"
+        assert first.cancelled()
         assert pipeline.snapshot()["bulkhead"].in_flight == 0
 
     run_virtual(main)
