@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test check lint types layers fuzz eval bench lock openapi clean
+.PHONY: help run setup test check lint types layers fuzz mutate eval bench simulate docs lock openapi clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -35,11 +35,21 @@ layers: .venv/.dev
 fuzz: .venv/.dev ## schemathesis against the real server
 	$(BIN)/python tests/fuzz.py
 
+mutate: .venv/.dev ## does a test fail for every small fault in the resilience toolkit? MODULES="retry.py breaker/*.py" for some
+	$(BIN)/python tools/mutate.py $(MODULES)
+
 eval: .venv/.dev ## quality of the search and of the questions' evidence, against BM25 and random
 	$(BIN)/python eval/run.py
 
-bench: .venv/.dev ## speed and size of the main job on this machine
+bench: .venv/.bench ## speed and size of the main job and of the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
+	$(BIN)/python bench/toolkit
+
+simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
+	$(BIN)/python simulations
+
+docs: .venv/.dev ## write the reference tables of docs/resilience from the code
+	$(BIN)/python tools/reference.py
 
 openapi: .venv/.run ## print the OpenAPI document
 	$(BIN)/sengol-api openapi
@@ -49,6 +59,8 @@ lock: $(UV) ## resolve the dependencies again (hash-pinned, for every platform)
 	    --no-header pyproject.toml -o locks/run.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header pyproject.toml --group dev -c locks/run.txt -o locks/dev.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header --group bench -c locks/dev.txt -o locks/bench.txt
 
 clean: ## remove what set-up made (not the data directory)
 	rm -rf .venv .uv
@@ -73,3 +85,8 @@ $(UV):
 	@$(INSTALL) --require-hashes -r locks/dev.txt
 	@$(INSTALL) --no-deps -e .
 	@touch $@ .venv/.run
+
+.venv/.bench: locks/bench.txt .venv/.dev
+	@echo "Setting up what the bench compares with ..."
+	@$(INSTALL) --require-hashes -r locks/bench.txt
+	@touch $@

@@ -6,21 +6,22 @@ import inspect
 import math
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import Any, Protocol
 
 from sengol_api.resilience.deadline import current
 from sengol_api.resilience.errors import DeadlineExceeded, TimedOut
 from sengol_api.resilience.expiry import Expiry
-from sengol_api.resilience.policy import AsyncCall, Site
-
-_SHORTEST = 0.001  # seconds for work that used up its time before it first waited
+from sengol_api.resilience.policy import AsyncCall, Site, refused
 
 
 class Limited(Protocol):
     """Who limits an attempt: a policy, or nobody but the deadline."""
 
-    limit: float
-    """Seconds; infinity for no limit."""
+    @property
+    def limit(self) -> float:
+        """Seconds; infinity for no limit."""
+        ...
 
     def cut(self, limit: float, *, by_deadline: bool) -> None:
         """An attempt that had ``limit`` seconds was cut."""
@@ -47,55 +48,58 @@ def bounded(inner: AsyncCall, owner: Limited, site: Site) -> AsyncCall:
         TimedOut: the work was cut.
     """
     now = site.clock.now
-    begin = _begin if inner is start else functools.partial(_begin_link, inner)
+    begin = _begin if inner is start else functools.partial(begin_link, inner)
 
-    @types.coroutine
-    def call(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, Any, Any]:
+    async def call(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         limit = owner.limit
         by_deadline = False
         deadline = current()
         if deadline is not None:
-            limit, by_deadline = _shorter(limit, deadline.remaining(), site)
+            limit, by_deadline = shorter(limit, deadline.remaining(), site)
         started = now()
         result: list[Any] = []
         work = begin(result, function, args, kwargs)
-        waiting = next(work, _ENDED)
-        if waiting is _ENDED:
+        waiting = next(work, ENDED)
+        if waiting is ENDED:
             return result[0]
         if limit == math.inf:
-            yield from _resumed(work, waiting)
+            await resumed(work, waiting)
             return result[0]
         try:
-            expiry = Expiry(max(limit - (now() - started), _SHORTEST))
+            expiry = Expiry(limit - (now() - started))
         except RuntimeError:  # no task that could be cancelled
             work.close()
             raise
         try:
-            yield from _resumed(work, waiting)
+            await resumed(work, waiting)
         except asyncio.CancelledError as error:
-            if expiry.disarm():
-                owner.cut(limit, by_deadline=by_deadline)
-                raise TimedOut(site.pipeline, site.policy, limit, by_deadline=by_deadline) from error
-            raise
-        except BaseException:
+            if not expiry.claim():
+                raise
+            owner.cut(limit, by_deadline=by_deadline)
+            hurried = deadline is not None and by_deadline and limit < deadline.total / 2
+            raise TimedOut(site.pipeline, site.policy, limit, by_deadline=by_deadline, hurried=hurried) from error
+        finally:
             expiry.disarm()
-            raise
-        expiry.disarm()
         return result[0]
 
     return call
 
 
-def _shorter(limit: float, left: float, site: Site) -> tuple[float, bool]:
-    """The limit that ends first, and whether it is the deadline."""
+def shorter(limit: float, left: float, site: Site) -> tuple[float, bool]:
+    """The limit of an attempt of which the deadline leaves so much, and whether it is the deadline's.
+
+    Raises:
+        DeadlineExceeded: nothing is left.
+    """
     if left <= 0:
-        raise DeadlineExceeded(site.pipeline, site.policy)
+        raise refused(site, DeadlineExceeded(site.pipeline, site.policy))
     return (left, True) if left < limit else (limit, False)
 
 
 # The work leaves its result in a list, and its generator ends with nothing. So ``next`` with a default can take the first step,
 # and tell an end from a wait, without an exception: a StopIteration that is raised and caught costs more than a whole policy.
-_ENDED = object()
+ENDED = object()
+"""What the first step of work that did not have to wait gives."""
 
 
 @types.coroutine
@@ -109,33 +113,33 @@ def _begin(
 
 
 @types.coroutine
-def _begin_link(
+def begin_link(
     inner: AsyncCall, result: list[Any], function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, None]:
+    """Work behind another link of the chain, which leaves its result in a list: ``next(work, ENDED)`` takes its first step."""
     work: Any = inner(function, args, kwargs)
     result.append((yield from work))
 
 
 @types.coroutine
-def _resumed(work: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
+def resumed(work: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
     """Go on with work that has already yielded what it waits for."""
-    while True:
+    while waiting is not ENDED:
         try:
             yield waiting
         except GeneratorExit:
             work.close()
             raise
         except BaseException as error:  # noqa: BLE001 - handed on to the work, as await does
-            try:
+            waiting = ENDED
+            with suppress(StopIteration):
                 waiting = work.throw(error)
-            except StopIteration:
-                return
         else:
             yield from work
-            return
+            waiting = ENDED
 
 
-def start(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+def start(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
     """The end of every chain: call the function, and see that what it gives can be awaited."""
     work = function(*args, **kwargs)
     return work if type(work) is types.CoroutineType else _awaited(function, work)
@@ -161,4 +165,10 @@ def _awaited(function: Callable[..., Any], work: Any) -> Coroutine[Any, Any, Any
 
 
 def _misused(function: Callable[..., Any], what: str, instead: str) -> TypeError:
-    return TypeError(f"{getattr(function, '__qualname__', repr(function))} {what}: {instead}")
+    return TypeError(f"{name_of(function)} {what}: {instead}")
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """What to call a function in a message; a partial, or an object that can be called, has no name."""
+    name: str = getattr(function, "__qualname__", "")
+    return name or repr(function)

@@ -1,12 +1,13 @@
 """Delays between attempts.
 
-Sources: exponential backoff with full, equal and decorrelated jitter after M. Brooker, "Exponential Backoff And Jitter", AWS
-    Architecture
-Blog, 2015.
+Source: exponential backoff with full, equal and decorrelated jitter after M. Brooker, "Exponential Backoff And Jitter", AWS
+Architecture Blog, 2015.
 """
 
 import math
 from random import Random
+
+_LARGEST_POWER = 700.0  # natural logarithm; a float ends at about 709
 
 
 def exponential(retry: int, initial: float, multiplier: float, longest: float) -> float:
@@ -21,8 +22,11 @@ def exponential(retry: int, initial: float, multiplier: float, longest: float) -
     if initial <= 0:
         return 0.0
     # Compared as logarithms: the power itself leaves the range of a float at about the 1024th retry.
-    if (retry - 1) * math.log(multiplier) >= math.log(longest / initial):
+    growth = (retry - 1) * math.log(multiplier)
+    if growth >= math.log(longest) - math.log(initial):
         return longest
+    if growth > _LARGEST_POWER:  # though the delay is small: it began with next to nothing
+        return min(longest, math.exp(math.log(initial) + growth))
     return min(longest, initial * multiplier ** (retry - 1))
 
 

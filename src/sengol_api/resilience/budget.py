@@ -27,13 +27,13 @@ class Budget:
     retries take, this gives the same as filling the bucket call by call.
 
     Args:
-        options: of the bucket; may be replaced at any time.
+        options: of the bucket.
         now: monotonic seconds.
         calls: counts the calls.
     """
 
     def __init__(self, options: RetryBudget, now: Callable[[], float], calls: Counter) -> None:
-        self.options = options
+        self._options = options
         self._now = now
         self._calls = calls
         self._lock = threading.Lock()
@@ -43,9 +43,20 @@ class Budget:
 
     def _fill(self) -> None:
         now, calls = self._now(), self._calls.value
-        earned = self.options.ratio * (calls - self._seen) + self.options.per_second * (now - self._filled_at)
-        self._tokens = min(self.options.burst, self._tokens + earned)
+        earned = self._options.ratio * (calls - self._seen) + self._options.per_second * (now - self._filled_at)
+        self._tokens = min(self._options.burst, self._tokens + earned)
         self._seen, self._filled_at = calls, now
+
+    @property
+    def options(self) -> RetryBudget:
+        """Of the bucket. To set others settles what was earned on the old ones."""
+        return self._options
+
+    @options.setter
+    def options(self, options: RetryBudget) -> None:
+        with self._lock:
+            self._fill()
+            self._options = options
 
     def withdraw(self) -> bool:
         """Take the price of one retry, if it is there."""
@@ -55,6 +66,11 @@ class Budget:
                 return False
             self._tokens -= 1.0
             return True
+
+    def give_back(self) -> None:
+        """Return the price of a retry that was not made after all."""
+        with self._lock:
+            self._tokens += 1.0  # what is above the burst is cut at the next filling
 
     @property
     def tokens(self) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sengol_api.resilience.counter import Counter
-from sengol_api.resilience.deadline import time_left
+from sengol_api.resilience.deadline import remaining
 from sengol_api.resilience.errors import BulkheadFull, DeadlineExceeded, Rejected
 from sengol_api.resilience.options import above, option, whole
 from sengol_api.resilience.permits import NoPermitInTime, Permits, QueueFull
@@ -18,7 +18,7 @@ class Bulkhead(PolicyOptions):
 
     kind: ClassVar[str] = "bulkhead"
 
-    max_concurrent: int = option(64, whole(1), "calls that may run at once")
+    max_concurrent: int = option(64, whole(1, 1_000_000), "calls that may run at once")
     max_queue: int = option(256, whole(0), "calls that may wait for a place; one more is rejected")
     queue_timeout: float | None = option(
         None, above(0).or_none(), "longest wait for a place; None: as long as the deadline allows", "s"
@@ -68,13 +68,12 @@ class BulkheadPolicy(Policy[Bulkhead]):
         take, put_back, waiting = permits.take_free, permits.put_back, permits.waiting
 
         async def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if waiting:
+            try:
+                queue: object = waiting or take()
+            except IndexError:
+                queue = True
+            if queue:
                 await self._wait()
-            else:
-                try:
-                    take()
-                except IndexError:
-                    await self._wait()
             try:
                 return await inner(function, args, kwargs)
             finally:
@@ -86,7 +85,7 @@ class BulkheadPolicy(Policy[Bulkhead]):
 
     async def _wait(self) -> None:
         options = self._options
-        left = time_left(self.site.pipeline, self.site.policy)
+        left = remaining()
         try:
             await self._permits.wait(options.max_queue, _shorter(options.queue_timeout, left))
         except (QueueFull, NoPermitInTime) as error:
@@ -97,13 +96,12 @@ class BulkheadPolicy(Policy[Bulkhead]):
         permits = self._permits
 
         def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if permits.waiting:
+            try:
+                queue: object = permits.waiting or permits.take_free()
+            except IndexError:
+                queue = True
+            if queue:
                 self._wait_sync()
-            else:
-                try:
-                    permits.take_free()
-                except IndexError:
-                    self._wait_sync()
             try:
                 return inner(function, args, kwargs)
             finally:
@@ -113,7 +111,7 @@ class BulkheadPolicy(Policy[Bulkhead]):
 
     def _wait_sync(self) -> None:
         options = self._options
-        left = time_left(self.site.pipeline, self.site.policy)
+        left = remaining()
         try:
             self._permits.wait_sync(options.max_queue, _shorter(options.queue_timeout, left), self.site.clock)
         except (QueueFull, NoPermitInTime) as error:

@@ -38,7 +38,7 @@ class SystemClock:
 
     def wait(self, event: threading.Event, seconds: float | None) -> bool:
         """Hold the thread until ``event`` is set (true) or ``seconds`` have passed (false)."""
-        return event.wait(seconds)
+        return event.wait(None if seconds is None else min(seconds, threading.TIMEOUT_MAX))
 
 
 SYSTEM_CLOCK = SystemClock()

@@ -13,17 +13,28 @@
     └── TimedOut (TimeoutError)          the work was started, and cut because its time was over
 
 *Rejected is not failed*: a breaker does not count a rejection, and a retry waits one out only when it says how long.
-Texts are made when they are asked for: under overload a rejection must cost next to nothing.
+Texts are made when they are asked for: under overload a rejection must cost next to nothing. Every error can be copied, and
+pickled on its way from a worker process to its parent.
 """
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def _in_words(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:.0f} s"
 
 
 class OptionsError(ValueError):
     """Options that make no sense. The text lists each: what was given, and what is allowed."""
 
-    def __init__(self, subject: str, problems: list[str]) -> None:
+    def __init__(self, subject: str, problems: Iterable[str]) -> None:
         self.subject = subject
         self.problems = tuple(problems)
-        super().__init__(f"{subject}: " + "; ".join(problems))
+        super().__init__(subject, self.problems)
+
+    def __str__(self) -> str:
+        return f"{self.subject}: " + "; ".join(self.problems)
 
 
 class Rejected(Exception):
@@ -43,10 +54,13 @@ class Rejected(Exception):
         self.retry_after = retry_after
         if reason:
             self.reason = reason
-        super().__init__(name, policy, retry_after, reason)
+        # Nothing for the base to do: it has kept the arguments when the object was made, and under overload this is what costs.
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.policy), self.__dict__
 
     def __str__(self) -> str:
-        wait = "" if self.retry_after is None else f"; try again in {self.retry_after:.3g} s"
+        wait = "" if self.retry_after is None else f"; try again in {_in_words(self.retry_after)}"
         return f"{self.name}: the call {self.reason} ({self.policy}){wait}"
 
 
@@ -82,18 +96,22 @@ class TimedOut(TimeoutError):
         policy: which of its policies cut it.
         limit: seconds that it had.
         by_deadline: the caller's deadline ended, not the policy's own limit.
+        hurried: less than half of that deadline was left when the work was started, so the cut says little about the service.
     """
 
-    def __init__(self, name: str, policy: str, limit: float, *, by_deadline: bool = False) -> None:
+    hurried = False
+
+    def __init__(self, name: str, policy: str, limit: float, *, by_deadline: bool = False, hurried: bool = False) -> None:
         self.name = name
         self.policy = policy
         self.limit = limit
         self.by_deadline = by_deadline
-        super().__init__(name, policy, limit)
+        self.hurried = hurried
+        Exception.__init__(self, name, policy, limit)  # an OSError would take them for its errno, text and file name
 
     def __str__(self) -> str:
         whose = "the caller's deadline" if self.by_deadline else "its limit"
-        return f"{self.name}: no answer within {self.limit:.3g} s, {whose} ({self.policy})"
+        return f"{self.name}: no answer within {_in_words(self.limit)}, {whose} ({self.policy})"
 
 
 class DeadlineExceeded(Rejected, TimedOut):
@@ -105,3 +123,4 @@ class DeadlineExceeded(Rejected, TimedOut):
 
     def __init__(self, name: str, policy: str) -> None:
         Rejected.__init__(self, name, policy)
+        self.args = (name, policy)

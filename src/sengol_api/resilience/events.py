@@ -2,11 +2,14 @@
 
 import sys
 import threading
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from sengol_api.resilience.counter import Counter
 from sengol_api.resilience.errors import Rejected
 
 
@@ -43,23 +46,32 @@ class Events:
     """The listeners of one pipeline.
 
     Listeners run in the thread of the call, outside of every lock, in the order in which they came. One that raises breaks
-    nothing: its error goes to :data:`sys.unraisablehook`, which prints it, and is counted.
+    nothing: its error goes to :func:`report`, and is counted.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: tuple[tuple[Listener, tuple[type[Event], ...]], ...] = ()
-        self.errors = 0
+        self._errors = Counter()
+        self.heard = False
+        """Whether anybody listens at all: asked where an event may come with every call."""
+
+    @property
+    def errors(self) -> int:
+        """How often a listener raised."""
+        return self._errors.value
 
     def subscribe(self, listener: Listener, *types: type[Event]) -> Callable[[], None]:
         """Call ``listener`` with every event of these types (of all types when none is given), until the answer is called."""
         entry = (listener, types or (Event,))
         with self._lock:
             self._listeners += (entry,)
+            self.heard = True
 
         def unsubscribe() -> None:
             with self._lock:
                 self._listeners = tuple(each for each in self._listeners if each is not entry)
+                self.heard = bool(self._listeners)
 
         return unsubscribe
 
@@ -74,12 +86,21 @@ class Events:
                 try:
                     listener(event)
                 except Exception as error:  # noqa: BLE001 - whatever a listener does, the call goes on
-                    self.errors += 1
+                    self._errors.add()
                     report(error, f"a listener to the events of pipeline {event.pipeline!r} raised", listener)
 
 
 def report(error: BaseException, what: str, where: object) -> None:
-    """Show an error that has no caller to go to, the way Python shows those of finalizers."""
-    sys.unraisablehook(
-        SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=what, object=where)
+    """Show an error that has no caller to go to, the way Python shows those of finalizers. It never raises.
+
+    A program that sets :data:`sys.unraisablehook` gets it there. Python's own hook takes nothing but what the interpreter itself
+    has made, so what it would print is printed here.
+    """
+    told: Any = SimpleNamespace(
+        exc_type=type(error), exc_value=error, exc_traceback=error.__traceback__, err_msg=what, object=where
     )
+    try:
+        sys.unraisablehook(told)
+    except Exception:  # noqa: BLE001 - Python's own, one that passes on to it, or one that is broken
+        with suppress(Exception):  # a service may run without a standard error
+            sys.stderr.write(f"{what}: {where!r}\n" + "".join(traceback.format_exception(error)))

@@ -3,12 +3,20 @@
 :class:`asyncio.timeout` sets and removes a timer of the event loop for every call. Here calls that end at about the same time
 share one: the time of an expiry is rounded up to a step of at most 1 % of its limit, and all expiries of one step wait for one
 timer. So work may be cut up to 1 % late, never early.
+
+A task is cut by cancelling it, so a cut has to be told from a cancellation that somebody else has asked for, and from the cuts of
+limits further outside and further inside. When several are over at the same moment, the innermost cuts, and the others wait for
+what follows: it is the innermost that knows what was too slow.
 """
 
 import asyncio
 import math
 import threading
+import time
 import weakref
+
+_SHORTEST = 0.001  # seconds for work that used up its time before it first waited
+_LONGEST = 1e9  # thirty years; what is much longer overflows in one event loop or another
 
 _local = threading.local()
 
@@ -18,11 +26,16 @@ class _Timers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = weakref.ref(loop)
+        # Loops of other makes may give the time at which the present round of callbacks began, which can be long ago.
+        self.exact = isinstance(loop, asyncio.BaseEventLoop)
         self.by_time: dict[float, dict[Expiry, None]] = {}
+        self.fired: dict[asyncio.Task[object], list[Expiry]] = {}
 
     def fire(self, when: float) -> None:
-        for expiry in self.by_time.pop(when):
-            expiry.fire()
+        group = self.by_time.pop(when)
+        for expiry in tuple(group):
+            if expiry in group:  # a collection of garbage on the way may disarm some
+                expiry.fire()
 
 
 def _timers(loop: asyncio.AbstractEventLoop) -> _Timers:
@@ -37,44 +50,71 @@ class Expiry:
     """Cancels the running task when ``limit`` seconds have passed, unless it is disarmed before.
 
     Args:
-        limit: seconds from now, above 0.
+        limit: seconds from now; at least a millisecond is given.
 
     Raises:
         RuntimeError: no task is running, so there is nothing that could be cancelled.
     """
 
-    __slots__ = ("_cancelling", "_group", "_task", "fired")
+    __slots__ = ("_group", "_outside", "_timers", "fired", "task")
 
     def __init__(self, limit: float) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a time limit needs a running task: await the call in a task, with asyncio.run for example")
-        self._task = task
-        self._cancelling = task.cancelling()
+        self.task = task
         self.fired = False
-        loop = task.get_loop()
-        timers = _timers(loop)
+        timers = self._timers = _timers(task.get_loop())
+        self._outside = task.cancelling() - len(timers.fired.get(task, ()))
+        self.arm(limit)
+
+    def arm(self, limit: float) -> None:
+        """Let it fire after ``limit`` seconds from now. It is not armed."""
+        timers = self._timers
+        loop = self.task.get_loop()
+        now = loop.time() if timers.exact else time.monotonic()
+        if not _SHORTEST <= limit <= _LONGEST:
+            limit = _SHORTEST if limit < _SHORTEST else _LONGEST
         step = math.ldexp(1.0, math.frexp(limit / 100.0)[1] - 1)  # the power of two at or below 1 % of the limit
-        when = math.ceil((loop.time() + limit) / step) * step
+        when = math.ceil((now + limit) / step) * step
         group = timers.by_time.get(when)
         if group is None:
             group = timers.by_time[when] = {}
-            loop.call_at(when, timers.fire, when)
+            if timers.exact:
+                loop.call_at(when, timers.fire, when)
+            else:
+                loop.call_later(when - now, timers.fire, when)
         group[self] = None
         self._group = group
 
     def fire(self) -> None:
         """The time is over."""
         self.fired = True
-        self._task.cancel()
+        self._timers.fired.setdefault(self.task, []).append(self)
+        self.task.cancel()
 
-    def disarm(self) -> bool:
-        """Call it when the work has ended, however it did.
+    def claim(self) -> bool:
+        """Ask whether a cancellation that has arrived is due to this expiry.
 
-        Returns:
-            whether a cancellation that arrived is due to this expiry alone: nobody else has asked for one since it was armed.
+        It is when it has fired, and nobody but expiries has asked for a cancellation since it was armed. Others that have fired as
+        well are put off for a moment: the cut is this one's, and they cut again if the task goes on waiting inside of them.
         """
-        if not self.fired:
-            del self._group[self]
+        fired = self._timers.fired.get(self.task, ())
+        if not self.fired or self.task.cancelling() - len(fired) > self._outside:
             return False
-        return self._task.uncancel() <= self._cancelling
+        for other in [each for each in fired if each is not self]:
+            other.disarm()
+            other.arm(_SHORTEST)
+        return True
+
+    def disarm(self) -> None:
+        """Call it when the work has ended, however it did."""
+        if not self.fired:
+            self._group.pop(self, None)
+            return
+        self.fired = False
+        fired = self._timers.fired[self.task]
+        fired.remove(self)
+        if not fired:
+            del self._timers.fired[self.task]
+        self.task.uncancel()

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from sengol_api.resilience.events import report
+
 
 def seconds_to_wait(hint: Any, *, wall: float, unit: float = 1.0) -> float | None:
     """A server's hint as seconds from now.
@@ -32,6 +34,15 @@ def seconds_to_wait(hint: Any, *, wall: float, unit: float = 1.0) -> float | Non
             return _from_text(hint.strip(), wall, unit)
         case _:
             return None
+
+
+def wait_asked_by(error: BaseException, *, wall: float) -> float | None:
+    """What the ``retry_after`` of an error asks for, as :func:`seconds_to_wait` gives it; one that raises asks for nothing."""
+    try:
+        return seconds_to_wait(getattr(error, "retry_after", None), wall=wall)
+    except Exception as problem:  # noqa: BLE001 - the caller shall get the error of the work, not that of its attribute
+        report(problem, "the retry_after of an error raised", type(error))
+        return None
 
 
 def _from_text(text: str, wall: float, unit: float) -> float | None:

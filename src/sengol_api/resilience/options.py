@@ -1,7 +1,7 @@
 """Options as data: default, allowed range, unit and meaning of each in one place."""
 
 import dataclasses
-import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -22,14 +22,15 @@ class Allowed:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: no int is too large for that, and a NaN is in no range.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def whole(least: int) -> Allowed:
-    """Whole numbers from ``least`` on."""
+def whole(least: int, most: int | None = None) -> Allowed:
+    """Whole numbers from ``least`` on, to ``most`` if given."""
     return Allowed(
-        f"a whole number of at least {least}",
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
+        f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least and (most is None or value <= most),
     )
 
 

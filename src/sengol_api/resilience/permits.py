@@ -58,11 +58,12 @@ class Permits:
                     waiter, _ = self.waiting.popitem(last=False)
                     waiter.granted = True
                     woken.append(waiter)
-            lost = sum(not waiter.wake() for waiter in woken)
-            if not lost:
+            beyond_reach = [waiter for waiter in woken if not waiter.wake()]
+            if not beyond_reach:
                 return
-            for _ in range(lost):
-                self.put_back(None)
+            for waiter in beyond_reach:
+                if self._leave(waiter):
+                    self.put_back(None)
 
     def _pop(self) -> bool:
         try:
@@ -98,10 +99,11 @@ class Permits:
         self.settle()
 
     def _leave(self, waiter: Waiter) -> bool:
-        """Step out of the line; whether a permit was handed over before that."""
+        """Step out of the line. Whether a permit was handed over before that: who asks, has it, and nobody is told twice."""
         with self._lock:
             self.waiting.pop(waiter, None)
-            return waiter.granted
+            granted, waiter.granted = waiter.granted, False
+            return granted
 
     async def wait(self, longest: int, seconds: float | None) -> None:
         """Wait for a permit.
@@ -114,10 +116,14 @@ class Permits:
             QueueFull: all places are taken.
             NoPermitInTime: the time is over.
         """
+        if seconds is not None and seconds <= 0:
+            raise NoPermitInTime
         waiter = LoopWaiter()
         self._stand_in_line(waiter, longest)
-        timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, waiter.wake)
+        timer = None
         try:
+            if seconds is not None:
+                timer = asyncio.get_running_loop().call_later(seconds, waiter.wake)
             await waiter.woken
         except BaseException:
             if self._leave(waiter):
@@ -131,6 +137,8 @@ class Permits:
 
     def wait_sync(self, longest: int, seconds: float | None, clock: Clock) -> None:
         """The same for a plain thread."""
+        if seconds is not None and seconds <= 0:
+            raise NoPermitInTime
         waiter = ThreadWaiter()
         self._stand_in_line(waiter, longest)
         try:

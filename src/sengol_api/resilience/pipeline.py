@@ -2,13 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from random import Random
 from typing import Any, ParamSpec, TypeVar
 
-from sengol_api.resilience.attempt import DeadlineOnly, bounded, start, start_sync
+from sengol_api.resilience.attempt import DeadlineOnly, bounded, name_of, shorter, start, start_sync
 from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
-from sengol_api.resilience.deadline import time_left
+from sengol_api.resilience.deadline import remaining
 from sengol_api.resilience.errors import OptionsError
 from sengol_api.resilience.events import Event, Events, Listener
 from sengol_api.resilience.options import Allowed
@@ -68,7 +69,7 @@ class Pipeline:
             place = _free_name(each.kind, self._policies)
             self._policies[place] = each if isinstance(each, Policy) else each.build(Site(name, place, clock, self.events, random))
         self._site = Site(name, "deadline", clock, self.events, random)
-        self._run, self._run_sync = self._link(), self._link_sync()
+        self.bypass(on=False)
 
     def _link(self) -> AsyncCall:
         chain: AsyncCall = start
@@ -80,7 +81,9 @@ class Pipeline:
 
     def _link_sync(self) -> SyncCall:
         def in_time(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            time_left(self.name, "deadline")
+            left = remaining()
+            if left is not None:
+                shorter(math.inf, left, self._site)
             return start_sync(function, args, kwargs)
 
         chain: SyncCall = in_time
@@ -88,7 +91,7 @@ class Pipeline:
             chain = policy.link_sync(chain)
         return chain
 
-    def call(self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+    def call(self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Call a coroutine function under the policies; to be awaited.
 
         Raises:
@@ -100,18 +103,20 @@ class Pipeline:
 
     def call_sync(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a plain function under the policies. Raises as :meth:`call` does."""
-        result: R = self._run_sync(function, args, kwargs)
-        return result
+        return self._run_sync(function, args, kwargs)  # type: ignore[no-any-return]  # a variable would outlive an error
 
     def __call__(self, function: F) -> F:
         """Decorate a coroutine function or a plain one.
 
         Raises:
-            TypeError: a generator: its work is done while it is read, long after the call.
+            TypeError: a generator: its work is done while it is read, long after the call. Or nothing that can be called.
         """
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{function.__qualname__} is a generator function: its work would be done outside of the policies")
-        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+        if isinstance(function, staticmethod | classmethod):
+            return type(function)(self(function.__func__))
+        runs = _what_runs(function)
+        if inspect.isgeneratorfunction(runs) or inspect.isasyncgenfunction(runs):
+            raise TypeError(f"{name_of(function)} is a generator function: its work would be done outside of the policies")
+        if inspect.iscoroutinefunction(runs):
 
             @functools.wraps(function)
             async def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -147,12 +152,40 @@ class Pipeline:
         """Tell ``listener`` of events of these types (all when none is given). The answer ends that when it is called."""
         return self.events.subscribe(listener, *types)
 
+    @property
+    def bypassed(self) -> bool:
+        """Whether it calls straight through."""
+        return self._bypassed
+
     def bypass(self, *, on: bool) -> None:
-        """Call straight through (on), or under the policies again. Calls under way go on as they started."""
-        self._run, self._run_sync = (start, start_sync) if on else (self._link(), self._link_sync())
+        """Call straight through (on), or under the policies again. Calls under way go on as they started.
+
+        A fallback stays, since callers expect its :class:`~sengol_api.resilience.Served`.
+        """
+        self._bypassed = on
+        self._run, self._run_sync = self._straight() if on else (self._link(), self._link_sync())
+
+    def _straight(self) -> tuple[AsyncCall, SyncCall]:
+        chain: AsyncCall = start
+        chain_sync: SyncCall = start_sync
+        for policy in reversed(self._policies.values()):
+            if policy.shapes_result:
+                chain, chain_sync = policy.link(chain), policy.link_sync(chain_sync)
+        return chain, chain_sync
 
     def __repr__(self) -> str:
         return f"Pipeline({', '.join([repr(self.name), *(repr(policy.options) for policy in self._policies.values())])})"
+
+
+def _what_runs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind a call: that of a partial, or the ``__call__`` of an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not callable(function):
+        raise TypeError(f"{function!r} is no function")
+    if inspect.isroutine(function) or isinstance(function, type):
+        return function
+    return type(function).__call__
 
 
 def _free_name(kind: str, taken: dict[str, Policy[Any]]) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
@@ -12,7 +12,7 @@ from sengol_api.resilience.errors import Rejected
 from sengol_api.resilience.events import CallRejected, Event, Events
 from sengol_api.resilience.options import Options
 
-AsyncCall: TypeAlias = Callable[[Callable[..., Awaitable[Any]], tuple[Any, ...], dict[str, Any]], Awaitable[Any]]
+AsyncCall: TypeAlias = Callable[[Callable[..., Awaitable[Any]], tuple[Any, ...], dict[str, Any]], Coroutine[Any, Any, Any]]
 """One link of a chain: takes a function, its arguments and its keywords, and makes the call."""
 SyncCall: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """The same for plain functions."""
@@ -27,6 +27,13 @@ class Site:
     clock: Clock = SYSTEM_CLOCK
     events: Events = field(default_factory=Events)
     random: Random = field(default_factory=Random)
+
+
+def refused(site: Site, error: Rejected) -> Rejected:
+    """The error to raise; the listeners have been told of it."""
+    if site.events.heard and site.events.wants(CallRejected):
+        site.events.emit(CallRejected(pipeline=site.pipeline, policy=site.policy, at=site.clock.wall(), error=error))
+    return error
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class Policy(ABC, Generic[O_co]):
     kind: ClassVar[str]
     keeps_deadline: ClassVar[bool] = False
     """Whether it cuts the work at the caller's deadline, so that the pipeline need not."""
+    shapes_result: ClassVar[bool] = False
+    """Whether its results have a shape of their own. Callers rely on that, so it stays when the others are turned off."""
 
     def __init__(self, options: O_co, site: Site) -> None:
         self._options = options
@@ -113,5 +122,4 @@ class Policy(ABC, Generic[O_co]):
 
     def _refused(self, error: Rejected) -> Rejected:
         """The error to raise; the listeners have been told of it."""
-        self._emit(CallRejected, error=error)
-        return error
+        return refused(self.site, error)

@@ -11,7 +11,7 @@ from sengol_api.resilience.counter import Counter
 from sengol_api.resilience.deadline import remaining
 from sengol_api.resilience.errors import Rejected
 from sengol_api.resilience.events import Event, report
-from sengol_api.resilience.hints import seconds_to_wait
+from sengol_api.resilience.hints import wait_asked_by
 from sengol_api.resilience.history import Attempt, given_up, mark, was_given_up_since
 from sengol_api.resilience.options import FUNCTION, above, at_least, instance, one_of, option, whole
 from sengol_api.resilience.policy import AsyncCall, Policy, PolicyOptions, Site, SyncCall
@@ -117,7 +117,6 @@ class RetryPolicy(Policy[Retry]):
         self._apply(options)
 
     def _apply(self, options: Retry) -> None:
-        self.should_retry = as_predicate(options.retry_on)
         if options.budget is None:
             self._budget = None
         elif self._budget is None:
@@ -135,22 +134,28 @@ class RetryPolicy(Policy[Retry]):
             options = self._options
             series = None
             before = given_up.last
-            while True:
-                try:
-                    result = await inner(function, args, kwargs)
-                except Exception as error:
-                    series = series or _Series(self, options, before)
-                    delay = series.after_error(error)
-                    if delay is None:
-                        raise
-                else:
-                    if options.retry_on_result is None:
-                        return result
-                    series = series or _Series(self, options, before)
-                    delay = series.after_result(result)
-                    if delay is None:
-                        return result
-                await sleep(delay)
+            try:
+                while True:
+                    try:
+                        result = await inner(function, args, kwargs)
+                    except Exception as error:
+                        if series is None and isinstance(error, Rejected) and not _passes_soon(error, options):
+                            raise
+                        series = series or _Series(self, options, before)
+                        delay = series.after_error(error)
+                        if delay is None:
+                            raise
+                    else:
+                        if options.retry_on_result is None:
+                            return result
+                        series = series or _Series(self, options, before)
+                        delay = series.after_result(result)
+                        if delay is None:
+                            return result
+                    with series:
+                        await sleep(delay)
+            finally:
+                series = None  # it holds errors, and their tracebacks hold this frame
 
         return call
 
@@ -164,22 +169,28 @@ class RetryPolicy(Policy[Retry]):
             options = self._options
             series = None
             before = given_up.last
-            while True:
-                try:
-                    result = inner(function, args, kwargs)
-                except Exception as error:
-                    series = series or _Series(self, options, before)
-                    delay = series.after_error(error)
-                    if delay is None:
-                        raise
-                else:
-                    if options.retry_on_result is None:
-                        return result
-                    series = series or _Series(self, options, before)
-                    delay = series.after_result(result)
-                    if delay is None:
-                        return result
-                wait(threading.Event(), delay)
+            try:
+                while True:
+                    try:
+                        result = inner(function, args, kwargs)
+                    except Exception as error:
+                        if series is None and isinstance(error, Rejected) and not _passes_soon(error, options):
+                            raise
+                        series = series or _Series(self, options, before)
+                        delay = series.after_error(error)
+                        if delay is None:
+                            raise
+                    else:
+                        if options.retry_on_result is None:
+                            return result
+                        series = series or _Series(self, options, before)
+                        delay = series.after_result(result)
+                        if delay is None:
+                            return result
+                    with series:
+                        wait(threading.Event(), delay)
+            finally:
+                series = None  # it holds errors, and their tracebacks hold this frame
 
         return call
 
@@ -191,14 +202,18 @@ class RetryPolicy(Policy[Retry]):
             report(error, f"the retry predicate of pipeline {self.site.pipeline!r} raised", decide)
             return False
 
-    def withdraw(self) -> bool:
-        """Take one retry from the budget, if there is one."""
-        return self._budget is None or self._budget.withdraw()
+    @property
+    def budget(self) -> Budget | None:
+        """What retries are paid from, if anything."""
+        return self._budget
 
     def retrying(self, attempt: int, delay: float, error: Exception | None) -> None:
-        """Another attempt follows."""
-        self._retries.add()
+        """Another attempt follows, after a delay."""
         self._emit(Retrying, attempt=attempt, delay=delay, error=error)
+
+    def retried(self) -> None:
+        """The delay is over."""
+        self._retries.add()
 
     def gave_up(self, attempts: int, bound: str, error: Exception | None) -> None:
         """No other attempt follows, though the failure may pass."""
@@ -207,12 +222,18 @@ class RetryPolicy(Policy[Retry]):
 
     def snapshot(self) -> RetrySnapshot:
         """State and statistics now."""
+        budget = self._budget
         return RetrySnapshot(
             calls=self._calls.value,
             retries=self._retries.value,
             gave_up={bound: counter.value for bound, counter in self._gave_up.items()},
-            budget=None if self._budget is None else self._budget.tokens,
+            budget=None if budget is None else budget.tokens,
         )
+
+
+def _passes_soon(error: Rejected, options: Retry) -> bool:
+    """Whether a rejection can be waited out. Asked before anything else: an open breaker rejects every call."""
+    return error.retry_after is not None and error.retry_after <= options.max_delay
 
 
 _WHY = {
@@ -224,7 +245,7 @@ _WHY = {
 
 
 class _Series:
-    """The failed attempts of one call, and what follows from them.
+    """The failed attempts of one call, and what follows from them. As a context manager, the pause before the next one.
 
     Built at the first failure: a call that succeeds pays nothing for it.
     """
@@ -233,28 +254,32 @@ class _Series:
         self.policy = policy
         self.options = options
         self.before = before
+        self.should_retry = as_predicate(options.retry_on)
         self.earlier: list[Attempt] = []
         self.number = 0
         self.previous_delay = options.initial_delay
+        self.paid_from: Budget | None = None
 
     def after_error(self, error: Exception) -> float | None:
         """Seconds until the next attempt, or None when there is none."""
-        if not self.policy.judge(self.policy.should_retry, error) or was_given_up_since(error, self.before):
+        if was_given_up_since(error, self.before):
             return None
-        hint = seconds_to_wait(getattr(error, "retry_after", None), wall=self.policy.site.clock.wall())
+        hint = wait_asked_by(error, wall=self.policy.site.clock.wall())
         rejected = isinstance(error, Rejected)
-        if rejected and (hint is None or hint > self.options.max_delay):
+        if (rejected and (hint is None or hint > self.options.max_delay)) or not self.policy.judge(self.should_retry, error):
+            if self.number > 0:
+                self._mark(error, self.number + 1, "the last error is not one to try again after")
             return None
-        return self._next(error, hint, paid=not rejected)
+        return self._next(error, hint, free=rejected)
 
     def after_result(self, result: Any) -> float | None:
         """Seconds until the next attempt, or None when the result stands."""
         decide = self.options.retry_on_result
         if decide is None or not self.policy.judge(decide, result):
             return None
-        return self._next(None, None, paid=True)
+        return self._next(None, None, free=False)
 
-    def _next(self, error: Exception | None, hint: float | None, *, paid: bool) -> float | None:
+    def _next(self, error: Exception | None, hint: float | None, *, free: bool) -> float | None:
         options = self.options
         self.number += 1
         delay = self._delay(hint)
@@ -266,7 +291,7 @@ class _Series:
             bound = "wait"
         elif left is not None and delay >= left:
             bound = "deadline"
-        elif paid and not self.policy.withdraw():
+        elif not free and not self._pay():
             bound = "budget"
         if bound is None:
             if error is not None:
@@ -275,14 +300,34 @@ class _Series:
             self.policy.retrying(self.number, delay, error)
             return delay
         if error is not None and options.max_retries > 0:
-            attempts = "1 attempt" if self.number == 1 else f"{self.number} attempts"
-            mark(error, tuple(self.earlier), f"{self.policy.site.pipeline}: gave up after {attempts}: {_WHY[bound]}")
+            self._mark(error, self.number, _WHY[bound])
         self.policy.gave_up(self.number, bound, error)
         return None
 
+    def _pay(self) -> bool:
+        self.paid_from = self.policy.budget
+        return self.paid_from is None or self.paid_from.withdraw()
+
+    def __enter__(self) -> None:
+        """Pause."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Go on, or end the call in the pause: then no retry was made, and none is paid."""
+        budget, self.paid_from = self.paid_from, None
+        if kind is None:
+            self.policy.retried()
+        elif budget is not None:
+            budget.give_back()
+
+    def _mark(self, error: Exception, number: int, why: str) -> None:
+        attempts = "1 attempt" if number == 1 else f"{number} attempts"
+        mark(error, self.earlier, number, f"{self.policy.site.pipeline}: gave up after {attempts}: {why}")
+
     def _delay(self, hint: float | None) -> float:
-        options = self.options
-        own = exponential(self.number, options.initial_delay, options.multiplier, options.max_delay)
-        own = jittered(options.jitter, own, self.previous_delay, options.initial_delay, options.max_delay, self.policy.site.random)
-        # Never earlier than the server said; and not all at the very moment that it named.
-        return own if hint is None else hint + min(own, 0.1 * hint) if hint > own else own
+        options, random = self.options, self.policy.site.random
+        step = exponential(self.number, options.initial_delay, options.multiplier, options.max_delay)
+        own = jittered(options.jitter, step, self.previous_delay, options.initial_delay, options.max_delay, random)
+        if hint is None or hint <= own:
+            return own
+        # Never earlier than the server said; and not all at the very moment that it named, nor at any other.
+        return hint if options.jitter == "none" else hint + random.uniform(0, min(step, 0.1 * hint))

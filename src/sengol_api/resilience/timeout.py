@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sengol_api.resilience.attempt import bounded
+from sengol_api.resilience.attempt import bounded, shorter
 from sengol_api.resilience.counter import Counter
-from sengol_api.resilience.deadline import time_left
+from sengol_api.resilience.deadline import remaining
 from sengol_api.resilience.events import Event
 from sengol_api.resilience.options import above, option
 from sengol_api.resilience.policy import AsyncCall, Policy, PolicyOptions, Site, SyncCall
@@ -95,8 +95,10 @@ class TimeoutPolicy(Policy[Timeout]):
         now = self.site.clock.now
 
         def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            left = time_left(self.site.pipeline, self.site.policy)
-            limit = self.limit if left is None else min(self.limit, left)
+            limit = self.limit
+            left = remaining()
+            if left is not None:
+                limit, _ = shorter(limit, left, self.site)
             started = now()
             result = inner(function, args, kwargs)
             took = now() - started

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import inspect
 import socket
 from collections.abc import Callable
 
@@ -65,7 +66,7 @@ ERRORS = Allowed(
     lambda value: (
         issubclass(value, BaseException)
         if isinstance(value, type)
-        else callable(value)
+        else (callable(value) and not inspect.iscoroutinefunction(value))  # what that gives is true, whatever it would say
         or (isinstance(value, tuple) and all(isinstance(each, type) and issubclass(each, BaseException) for each in value))
     ),
 )

@@ -67,14 +67,17 @@ class CircuitBreaker(PolicyOptions):
             return FailureTimes(self.window, self.failure_threshold)
         return TimeBuckets(self.window)
 
-    def trips(self, tally: Tally) -> bool:
-        """Whether such a window opens the circuit."""
+    def reason_to_open(self, tally: Tally) -> str | None:
+        """Why such a window opens the circuit, in words; None when it does not."""
         enough = tally.calls >= self.minimum_calls
-        if self.slow_call is not None and enough and tally.slow >= self.slow_rate * tally.calls:
-            return True
         if self.trip_on == "rate":
-            return enough and tally.failures >= self.failure_rate * tally.calls
-        return tally.failures >= self.failure_threshold
+            if enough and tally.failures >= self.failure_rate * tally.calls:
+                return f"{tally.failures} of {tally.calls} calls failed"
+        elif tally.failures >= self.failure_threshold:
+            return "1 failure" if tally.failures == 1 else f"{tally.failures} failures"
+        if self.slow_call is not None and enough and tally.slow >= self.slow_rate * tally.calls:
+            return f"{tally.slow} of {tally.calls} calls were slow"
+        return None
 
     def build(self, site: Site) -> "CircuitBreakerPolicy":
         """The policy with these options at ``site``."""

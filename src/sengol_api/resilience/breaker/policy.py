@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from sengol_api.resilience.breaker.core import BreakerCore
+from sengol_api.resilience.breaker.core import UNTIMED, BreakerCore, Ticket
 from sengol_api.resilience.breaker.options import CircuitBreaker
 from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot, CircuitState
-from sengol_api.resilience.errors import CircuitOpen, Rejected
+from sengol_api.resilience.errors import CircuitOpen, OptionsError, Rejected
+from sengol_api.resilience.options import above
 from sengol_api.resilience.policy import AsyncCall, Policy, Site, SyncCall
+
+_SECONDS = above(0)
 
 
 class CircuitBreakerPolicy(Policy[CircuitBreaker]):
@@ -34,11 +37,18 @@ class CircuitBreakerPolicy(Policy[CircuitBreaker]):
         """This policy around ``inner``, for coroutine functions."""
         core = self.core
         now = self.site.clock.now
+        events = self.site.events
         count_success = core.count_success
 
         async def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            ticket = core.generation if core.admitting else self._enter()
-            started = now() if core.timed else 0.0
+            # Taken before it is asked whether it admits: whatever comes between the two makes the ticket an old one.
+            ticket: Ticket = core.generation
+            if not core.admitting:
+                entered = core.enter()
+                if isinstance(entered, CircuitOpen):
+                    raise self._refused(entered) if events.heard else entered
+                ticket = entered
+            started = now() if core.timed else UNTIMED
             try:
                 result = await inner(function, args, kwargs)
             except Rejected:
@@ -62,10 +72,16 @@ class CircuitBreakerPolicy(Policy[CircuitBreaker]):
         """This policy around ``inner``, for plain functions."""
         core = self.core
         now = self.site.clock.now
+        events = self.site.events
 
         def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            ticket = core.generation if core.admitting else self._enter()
-            started = now() if core.timed else 0.0
+            ticket: Ticket = core.generation
+            if not core.admitting:
+                entered = core.enter()
+                if isinstance(entered, CircuitOpen):
+                    raise self._refused(entered) if events.heard else entered
+                ticket = entered
+            started = now() if core.timed else UNTIMED
             try:
                 result = inner(function, args, kwargs)
             except Rejected:
@@ -85,12 +101,6 @@ class CircuitBreakerPolicy(Policy[CircuitBreaker]):
 
         return call
 
-    def _enter(self) -> Any:
-        try:
-            return self.core.enter()
-        except CircuitOpen as error:
-            raise self._refused(error) from None
-
     def isolate(self) -> None:
         """Reject everything until :meth:`reset`."""
         self.core.force(CircuitState.ISOLATED, "isolated by hand")
@@ -104,7 +114,13 @@ class CircuitBreakerPolicy(Policy[CircuitBreaker]):
         self.core.force(CircuitState.CLOSED, "reset by hand")
 
     def open_for(self, seconds: float, reason: str = "opened by hand") -> None:
-        """Open it for some seconds, as if it had failed."""
+        """Open it for some seconds (at most ``max_reset_timeout``), as if it had failed.
+
+        Raises:
+            OptionsError: ``seconds`` is no finite number above 0.
+        """
+        if not _SECONDS.accepts(seconds):
+            raise OptionsError("open_for", [f"seconds={seconds!r} is not allowed, it takes {_SECONDS.words}"])
         self.core.force(CircuitState.OPEN, reason, seconds)
 
     def snapshot(self) -> CircuitBreakerSnapshot:

@@ -1,7 +1,8 @@
 """States of a circuit breaker, its events and its snapshot."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from typing import NamedTuple
 
 from sengol_api.resilience.events import Event
 
@@ -19,6 +20,27 @@ class CircuitState(StrEnum):
     """Rejects all until a person says otherwise."""
     DISABLED = "DISABLED"
     """Lets all through and watches nothing."""
+
+
+class Cause(Enum):
+    """Who changed the state of a circuit breaker."""
+
+    CALLS = auto()
+    """The calls through it."""
+    HAND = auto()
+    """A person, or a program on its behalf."""
+    REPLICA = auto()
+    """Another replica of the service, whose breaker did it."""
+
+
+class Standing(NamedTuple):
+    """How a circuit breaker stands, for those who share it."""
+
+    state: CircuitState
+    generation: int
+    cause: Cause
+    seconds: float
+    """Until the first probe, when open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,8 +102,7 @@ class LastCalls:
 class TimeBuckets:
     """Counts of the calls in a time.
 
-    They are kept in parts that are forgotten one by one: exact to a twentieth of the window, whatever the
-    traffic.
+    They are kept in parts that are forgotten one by one: exact to a twentieth of the window, whatever the traffic.
 
     Args:
         seconds: length of the window.
@@ -113,7 +112,7 @@ class TimeBuckets:
     PARTS = 20
 
     def __init__(self, seconds: float) -> None:
-        self._part = seconds / self.PARTS
+        self._part = max(seconds / self.PARTS, 1e-9)  # much less, and the number of a part would not fit a float
         self._parts: deque[list[int]] = deque()  # [number of the part, calls, failures, slow]
 
     def _forget(self, now: float) -> int:

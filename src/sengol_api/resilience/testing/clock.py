@@ -15,7 +15,7 @@ class ManualClock:
     def __init__(self, now: float = 1000.0, wall: float = 1_800_000_000.0) -> None:
         self._now = now
         self._wall = wall
-        self._moved = threading.Condition()
+        self._lock = threading.Lock()
         self.slept: list[float] = []
         """What was slept, in order."""
 
@@ -28,15 +28,21 @@ class ManualClock:
         return self._wall
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        with self._moved:
+        """Let time pass.
+
+        Raises:
+            ValueError: ``seconds`` is negative: a monotonic clock never steps back. To set the wall clock, use :meth:`step_wall`.
+        """
+        if seconds < 0:
+            raise ValueError(f"seconds={seconds!r} is not allowed: a monotonic clock never steps back")
+        with self._lock:
             self._now += seconds
             self._wall += seconds
-            self._moved.notify_all()
 
     def step_wall(self, seconds: float) -> None:
         """Set the wall clock, as an operator does; the monotonic one goes on as it was."""
-        self._wall += seconds
+        with self._lock:
+            self._wall += seconds
 
     async def sleep(self, seconds: float) -> None:
         """Pass the time at once."""

@@ -1,6 +1,7 @@
 """An event loop on virtual time: hours of an outage in milliseconds, the same each time."""
 
 import asyncio
+import math
 import selectors
 import threading
 from collections.abc import Coroutine
@@ -21,6 +22,7 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0)
         if ready or timeout == 0:
+            self.loop.jump(0.0)
             return ready
         if self.loop.busy_threads:  # a thread of the executor works in real time
             return super().select(0.01)
@@ -77,15 +79,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def jump(self, seconds: float) -> None:
         """Let time pass at once."""
-        # A little more than asked: a timer that is due at t must be due at t, whatever the rounding.
-        self._virtual = max(self._virtual + seconds, self._virtual)
+        then = self._virtual + max(seconds, 0.0)
+        # A timer comes up when it is before the time and a nanosecond. After a hundred days that nanosecond is lost in the
+        # rounding, so time has to go on by itself.
+        self._virtual = then if then + 1e-9 > then else math.nextafter(then, math.inf)
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
-        """As any loop does; while the thread works, time stands still."""
-        self.busy_threads += 1
+        """As any loop does. While the thread works, time stands still: one that waits for a coroutine that sleeps waits for ever."""
         future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(lambda _: setattr(self, "busy_threads", self.busy_threads - 1))
+        self.busy_threads += 1
+        future.add_done_callback(self._thread_ended)
         return future
+
+    def _thread_ended(self, _: object) -> None:
+        self.busy_threads -= 1
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - that of the base class
+        """As any loop does; it waits in real time for the threads to end."""
+        self.busy_threads += 1
+        try:
+            await super().shutdown_default_executor(*([] if timeout is None else [timeout]))
+        finally:
+            self.busy_threads -= 1
 
 
 def run_virtual(main: Coroutine[Any, Any, T] | Any, *, loop: VirtualLoop | None = None) -> T:

@@ -32,7 +32,7 @@ class Script:
         await pipeline.call(upstream)
 
     Args:
-        steps: each an exception (raised), :class:`after`, :data:`hang`, or a result.
+        steps: each an exception (raised), :class:`after`, :data:`hang`, a function (called for the result), or a result.
 
     Attributes:
         calls: the arguments of each call.
@@ -51,17 +51,17 @@ class Script:
         self.calls.append((args, kwargs))
         return step
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    async def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Play the next step."""
         step = self._step(args, kwargs)
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            if step is hang:
-                await asyncio.get_running_loop().create_future()
-            if isinstance(step, after):
+            while isinstance(step, after):
                 await asyncio.sleep(step.seconds)
                 step = step.outcome
+            if step is hang:
+                await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -69,12 +69,22 @@ class Script:
             self.running -= 1
         return _outcome(step)
 
-    def sync(self, *args: Any, **kwargs: Any) -> Any:
-        """Play the next step as a plain function; only errors and results."""
-        return _outcome(self._step(args, kwargs))
+    def sync(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Play the next step as a plain function.
+
+        Raises:
+            TypeError: a step that takes time, which a plain function cannot let pass.
+        """
+        step = self._step(args, kwargs)
+        if step is hang or isinstance(step, after):
+            name = "hang" if step is hang else repr(step)
+            raise TypeError(f"a plain function cannot play {name}: it takes time")
+        return _outcome(step)
 
 
 def _outcome(step: Any) -> Any:
-    if isinstance(step, BaseException) or (isinstance(step, type) and issubclass(step, BaseException)):
+    if isinstance(step, BaseException):
+        raise step.with_traceback(None)  # the same instance is raised again and again: its traceback would grow
+    if isinstance(step, type) and issubclass(step, BaseException):
         raise step
     return step() if isinstance(step, Callable) and not isinstance(step, type) else step  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Adaptive limit: as many calls at once as the latency shows to be good."""

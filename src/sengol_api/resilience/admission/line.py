@@ -1,0 +1,246 @@
+"""Places for calls, and a line of priorities before them. The engine of the admission."""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from sengol_api.resilience.admission.codel import ControlledDelay
+from sengol_api.resilience.admission.drain import DrainRate
+from sengol_api.resilience.clock import Clock
+from sengol_api.resilience.priority import Priority
+from sengol_api.resilience.waiters import LoopWaiter, ThreadWaiter, Waiter
+
+PASSED_OVER = 16
+"""Places handed out over the head of a class that waits before it gets one: at least every 17th, whatever comes above it."""
+
+
+class Turned(Exception):
+    """Turned away.
+
+    Attributes:
+        why: ``full``, ``displaced``, ``waited`` or ``deadline``.
+        retry_after: seconds in which the line before it will have moved on; None when nothing is known yet.
+    """
+
+    def __init__(self, why: str, retry_after: float | None) -> None:
+        self.why = why
+        self.retry_after = retry_after
+        super().__init__(why, retry_after)
+
+
+class _Place:
+    """Somebody's place in line."""
+
+    __slots__ = ("displaced", "expires", "level", "waiter")
+
+    def __init__(self, waiter: Waiter, level: Priority, expires: float) -> None:
+        self.waiter = waiter
+        self.level = level
+        self.expires = expires
+        self.displaced = False
+
+
+class Line:
+    """Hands places to calls by priority, and keeps the delay of the line in bounds.
+
+    The rules, in short:
+
+    * The highest class goes first; but a class over which :data:`PASSED_OVER` places went gets the next.
+    * Within a class, the first goes first; in a standing line, the newest.
+    * When the line is full, a call takes the place of one of a lower class, the lowest first. A class without anybody in line takes
+      one of the most crowded class. The last one in line of a class is safe from both. So no class is kept out for ever.
+
+    Args:
+        limit: calls at once.
+        longest: places in line.
+        control: says what a standing line is.
+        now: monotonic seconds.
+    """
+
+    def __init__(self, limit: int, longest: int, control: ControlledDelay, now: Callable[[], float]) -> None:
+        self._lock = threading.Lock()
+        self._now = now
+        self._lines: dict[Priority, OrderedDict[_Place, None]] = {level: OrderedDict() for level in sorted(Priority, reverse=True)}
+        self._passed = dict.fromkeys(Priority, 0)
+        self._drain = DrainRate()
+        self._control = control
+        self._longest = longest
+        self.limit = limit
+        self.running = 0
+        self.waiting = 0
+
+    @property
+    def standing(self) -> bool:
+        """Whether there is an overload: the line has not been empty for an interval."""
+        return self._control.standing(self._now())
+
+    def queued(self) -> dict[Priority, int]:
+        """Who waits, by class."""
+        with self._lock:
+            return {level: len(line) for level, line in self._lines.items()}
+
+    def enter(self) -> bool:
+        """Take a place, if one is free and nobody waits for it."""
+        with self._lock:
+            free = self.running < self.limit and not self.waiting
+            self.running += free
+            return free
+
+    def release(self) -> None:
+        """Give a place back."""
+        with self._lock:
+            self.running -= 1
+            waiting = self.waiting
+        if waiting:
+            self._settle()
+
+    def resize(self, limit: int, longest: int | None = None, target: float | None = None, interval: float | None = None) -> None:
+        """Change the bounds. Those who hold a place keep it, and those in line as well."""
+        with self._lock:
+            self.limit = limit
+            self._longest = self._longest if longest is None else longest
+            self._control.target = self._control.target if target is None else target
+            self._control.interval = self._control.interval if interval is None else interval
+        self._settle()
+
+    async def wait(self, level: Priority, left: float | None) -> None:
+        """Wait in line for a place.
+
+        Args:
+            level: its class.
+            left: seconds until its deadline.
+
+        Raises:
+            Turned: it gets none.
+        """
+        waiter = LoopWaiter()
+        place, seconds = self._join(waiter, level, left)
+        timer = asyncio.get_running_loop().call_later(seconds, waiter.wake)
+        try:
+            await waiter.woken
+        except BaseException:
+            if self._leave(place):
+                self.release()
+            raise
+        finally:
+            timer.cancel()
+        self._admitted(place, left, seconds)
+
+    def wait_sync(self, level: Priority, left: float | None, clock: Clock) -> None:
+        """The same for a plain thread."""
+        waiter = ThreadWaiter()
+        place, seconds = self._join(waiter, level, left)
+        try:
+            clock.wait(waiter.woken, seconds)
+        except BaseException:
+            if self._leave(place):
+                self.release()
+            raise
+        self._admitted(place, left, seconds)
+
+    def _admitted(self, place: _Place, left: float | None, seconds: float) -> None:
+        if not self._leave(place):
+            why = "displaced" if place.displaced else "deadline" if left is not None and left <= seconds else "waited"
+            raise Turned(why, self.retry_after)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds in which all who wait now will have gone; while the line stands, not less than the time it takes to tell."""
+        seconds = self._drain.seconds_for(self.waiting + 1)
+        return max(self._control.interval, seconds or 0.0) if self.standing else seconds
+
+    # Joining and leaving
+
+    def _join(self, waiter: Waiter, level: Priority, left: float | None) -> tuple[_Place, float]:
+        """Stand in line; the place there, and the seconds that it is good for."""
+        with self._lock:
+            now = self._now()
+            standing = self._control.standing(now)
+            wait = self._drain.seconds_for(self._ahead(level, standing=standing) + 1)
+            if left is not None and wait is not None and wait > left:
+                raise Turned("deadline", wait)
+            displaced = None
+            if self.waiting >= self._longest:
+                displaced = self._displace(level, standing=standing)
+                if displaced is None:
+                    raise Turned("full", self.retry_after)
+            patience = self._control.patience(now)
+            seconds = patience if left is None else min(patience, left)
+            place = _Place(waiter, level, now + seconds)
+            self._lines[level][place] = None
+            self.waiting += 1
+            self._control.joined(now)
+        if displaced is not None:
+            displaced.waiter.wake()
+        self._settle()
+        return place, seconds
+
+    def _ahead(self, level: Priority, *, standing: bool) -> int:
+        """How many will go before one that joins now, if nobody else comes."""
+        own = 0 if standing else len(self._lines[level])
+        higher = sum(len(line) for other, line in self._lines.items() if other > level)
+        return own + min(higher, PASSED_OVER * (own + 1))
+
+    def _displace(self, level: Priority, *, standing: bool) -> _Place | None:
+        """Take the one with the least hope out of a full line, for one of this class."""
+        crowded = [line for other, line in self._lines.items() if other < level and len(line) > 1][-1:]
+        if not crowded and not self._lines[level]:
+            crowded = [line for line in [max(self._lines.values(), key=len)] if len(line) > 1]
+        if not crowded:
+            return None
+        place, _ = crowded[0].popitem(last=not standing)
+        place.displaced = True
+        self.waiting -= 1
+        return place
+
+    def _leave(self, place: _Place) -> bool:
+        """Step out of the line; whether a place was handed over before that."""
+        with self._lock:
+            if place in self._lines[place.level]:
+                del self._lines[place.level][place]
+                self._gone(self._now())
+            return place.waiter.granted
+
+    def _gone(self, now: float) -> None:
+        self.waiting -= 1
+        if not self.waiting:
+            self._control.emptied(now)
+            self._drain.emptied()
+
+    # Handing out
+
+    def _settle(self) -> None:
+        """Hand free places to those who wait."""
+        lost = 0
+        while True:
+            woken: list[_Place] = []
+            with self._lock:
+                self.running -= lost
+                now = self._now()
+                while self.running < self.limit and self.waiting:
+                    place = self._next(now)
+                    if place.expires >= now:
+                        place.waiter.granted = True
+                        self.running += 1
+                    woken.append(place)
+            lost = 0
+            for place in woken:
+                if not place.waiter.wake() and place.waiter.granted:
+                    place.waiter.granted = False  # or it would be given back again when its coroutine is collected
+                    lost += 1
+            if not lost:
+                return
+
+    def _next(self, now: float) -> _Place:
+        """Whose turn it is; out of the line with it."""
+        waiting = [level for level, line in self._lines.items() if line]
+        level = next((each for each in waiting[1:] if self._passed[each] >= PASSED_OVER), waiting[0])
+        place, _ = self._lines[level].popitem(last=self._control.standing(now))
+        if place.expires >= now:
+            self._drain.handed_out(now)
+            for each in waiting[waiting.index(level) + 1 :]:
+                self._passed[each] += 1
+            self._passed[level] = 0
+        self._gone(now)
+        return place

@@ -1,0 +1,1 @@
+"""Rate limit: GCRA, alone or shared between replicas."""

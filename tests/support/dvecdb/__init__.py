@@ -1,0 +1,1 @@
+"""d-vecDB for tests: the real server's process, and a fake that has its quirks."""

@@ -1,0 +1,28 @@
+"""How fast a line moves."""
+
+import pytest
+
+from sengol_api.resilience.admission.drain import DrainRate
+
+
+def test_nothing_is_known_before_two_places_were_handed_out():
+    drain = DrainRate()
+    assert drain.seconds_for(3) is None
+    drain.handed_out(100.0)
+    assert drain.seconds_for(3) is None
+
+
+def test_the_wait_is_the_mean_gap_times_the_places():
+    drain = DrainRate()
+    for moment in range(100):
+        drain.handed_out(100.0 + moment / 10)
+    assert drain.seconds_for(5) == pytest.approx(0.5)
+
+
+def test_time_without_a_line_is_no_gap():
+    drain = DrainRate()
+    drain.handed_out(100.0)
+    drain.handed_out(100.1)
+    drain.emptied()
+    drain.handed_out(900.0)
+    assert drain.seconds_for(1) == pytest.approx(0.1)
