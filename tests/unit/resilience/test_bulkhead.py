@@ -292,9 +292,8 @@ def test_a_refusal_shows_nothing_of_the_machinery_in_its_traceback(queue):
             await pipeline.call(Script("never"))
         assert refused.value.__cause__ is None
         assert refused.value.__suppress_context__
-        with pytest.raises(DeadlineExceeded) as refused:
-            with deadline(0, clock=loop):
-                await pipeline.call(Script("never"))
+        with pytest.raises(DeadlineExceeded) as refused, deadline(0, clock=loop):
+            await pipeline.call(Script("never"))
         assert refused.value.__suppress_context__
         if queue:
             waiting = await start(pipeline.call(Script("never")))

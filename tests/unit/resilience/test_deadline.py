@@ -93,9 +93,8 @@ def test_one_object_cannot_serve_two_blocks_at_once():
 def test_a_plain_await_is_cut_soon_after_its_time_and_the_block_says_so():
     async def main(loop):
         started = loop.time()
-        with pytest.raises(TimedOut) as cut:
-            with deadline(2.0, clock=loop):
-                await forever()
+        with pytest.raises(TimedOut) as cut, deadline(2.0, clock=loop):
+            await forever()
         assert 2.0 <= loop.time() - started <= 2.05
         assert (cut.value.name, cut.value.limit, cut.value.by_deadline) == ("deadline", 2.0, True)
         assert isinstance(cut.value.__cause__, asyncio.CancelledError)
@@ -119,14 +118,12 @@ def test_a_deadline_of_zero_lets_nothing_start_and_nothing_wait():
     async def main(loop):
         upstream = Script("well")
         pipeline = Pipeline("search", Timeout(1.0), clock=loop)
-        with deadline(0, clock=loop):
-            with pytest.raises(DeadlineExceeded):
-                await pipeline.call(upstream)
+        with deadline(0, clock=loop), pytest.raises(DeadlineExceeded):
+            await pipeline.call(upstream)
         assert upstream.calls == []
         started = loop.time()
-        with pytest.raises(TimedOut):
-            with deadline(0, clock=loop):
-                await forever()
+        with pytest.raises(TimedOut), deadline(0, clock=loop):
+            await forever()
         assert loop.time() - started < 0.01
 
     run_virtual(main)
@@ -177,12 +174,14 @@ def test_a_cancellation_from_outside_while_a_cut_is_cleaned_up_after_wins():
 
 def test_an_error_of_the_block_is_not_replaced_even_when_it_comes_of_the_cut():
     async def main(loop):
-        with pytest.raises(ValueError, match="of the driver"):
-            with deadline(2.0, clock=loop):
-                try:
-                    await forever()
-                except asyncio.CancelledError:
-                    raise ValueError("of the driver") from None
+        async def driver():
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                raise ValueError("of the driver") from None
+
+        with pytest.raises(ValueError, match="of the driver"), deadline(2.0, clock=loop):
+            await driver()
         assert asyncio.current_task().cancelling() == 0
 
     run_virtual(main)
@@ -228,9 +227,8 @@ def test_a_deadline_and_a_timeout_of_asyncio_each_tell_their_own(inside, outside
 def test_a_nested_deadline_cuts_its_own_block_only():
     async def main(loop):
         with deadline(5.0, clock=loop):
-            with pytest.raises(TimedOut) as cut:
-                with deadline(1.0, clock=loop):
-                    await forever()
+            with pytest.raises(TimedOut) as cut, deadline(1.0, clock=loop):
+                await forever()
             assert cut.value.limit == 1.0
             assert remaining() == pytest.approx(4.0, abs=0.05)
             await asyncio.sleep(1)
@@ -240,13 +238,14 @@ def test_a_nested_deadline_cuts_its_own_block_only():
 
 def test_an_outer_deadline_that_is_caught_inside_cuts_what_follows():
     async def main(loop):
-        started = loop.time()
-        with pytest.raises(TimedOut):
-            with deadline(1.0, clock=loop):
-                with pytest.raises(TimedOut):
-                    with deadline(5.0, clock=loop):
-                        await forever()
+        async def goes_on():
+            with pytest.raises(TimedOut), deadline(5.0, clock=loop):
                 await forever()
+            await forever()
+
+        started = loop.time()
+        with pytest.raises(TimedOut), deadline(1.0, clock=loop):
+            await goes_on()
         assert loop.time() - started < 1.1
 
     run_virtual(main)
@@ -325,17 +324,18 @@ def test_the_policy_inside_has_its_say_before_the_block_is_cut():
         for seconds in (0.01, 0.3, 1.0, 2.0, 3.7, 30.0):
             for passes in (0.0, 0.001, 0.1234, 0.5):
                 pipeline = Pipeline("search", Bulkhead(max_concurrent=1), Timeout(1e6), clock=loop)
-                with pytest.raises(TimedOut) as cut:
-                    with deadline(seconds, clock=loop):
-                        await asyncio.sleep(passes * seconds)
-                        await pipeline.call(Script(hang))
+
+                async def call_later(upstream, pipeline=pipeline, seconds=passes * seconds):
+                    await asyncio.sleep(seconds)
+                    await pipeline.call(upstream)
+
+                with pytest.raises(TimedOut) as cut, deadline(seconds, clock=loop):
+                    await call_later(Script(hang))
                 assert cut.value.name == "search"
                 assert pipeline.snapshot()["timeout"].timed_out == 1
                 holder = asyncio.create_task(pipeline.call(Script(hang)))
-                with pytest.raises(DeadlineExceeded):
-                    with deadline(seconds, clock=loop):
-                        await asyncio.sleep(passes * seconds)
-                        await pipeline.call(Script("well"))
+                with pytest.raises(DeadlineExceeded), deadline(seconds, clock=loop):
+                    await call_later(Script("well"))
                 assert pipeline.snapshot()["bulkhead"].expired == 1
                 holder.cancel()
 
@@ -358,29 +358,35 @@ def test_no_retry_sleeps_past_it():
 def test_none_frees_what_is_done_inside_from_a_deadline_around_it():
     async def main(loop):
         started = loop.time()
-        with pytest.raises(TimedOut):
-            with deadline(1.0, clock=loop):
-                with deadline(None):
-                    assert remaining() is None
-                    background = asyncio.create_task(Pipeline("refresh", clock=loop).call(Script(after(5.0, "fresh"))))
-                    await asyncio.sleep(3.0)  # a clean-up that must come to its end
-                assert loop.time() - started == 3.0
-                assert remaining() == 0.0
-                await forever()
+        background = []
+
+        async def cleans_up():
+            with deadline(None):
+                assert remaining() is None
+                background.append(asyncio.create_task(Pipeline("refresh", clock=loop).call(Script(after(5.0, "fresh")))))
+                await asyncio.sleep(3.0)
+            assert loop.time() - started == 3.0
+            assert remaining() == 0.0
+            await forever()
+
+        with pytest.raises(TimedOut), deadline(1.0, clock=loop):
+            await cleans_up()
         assert loop.time() - started <= 3.01
-        assert await background == "fresh"
+        assert await background[0] == "fresh"
 
     run_virtual(main)
 
 
 def test_none_gives_the_deadline_around_it_its_whole_time_back():
     async def main(loop):
+        async def rests():
+            with deadline(None), deadline(None):
+                await asyncio.sleep(0.5)
+            await forever()
+
         started = loop.time()
-        with pytest.raises(TimedOut):
-            with deadline(2.0, clock=loop), deadline(3.0, clock=loop):
-                with deadline(None), deadline(None):
-                    await asyncio.sleep(0.5)
-                await forever()
+        with pytest.raises(TimedOut), deadline(2.0, clock=loop), deadline(3.0, clock=loop):
+            await rests()
         assert 2.0 <= loop.time() - started <= 2.05
 
     run_virtual(main)
@@ -388,15 +394,18 @@ def test_none_gives_the_deadline_around_it_its_whole_time_back():
 
 def test_none_after_a_cut_protects_the_cleaning_up():
     async def main(loop):
-        cleaned = False
-        with pytest.raises(TimedOut):
-            with deadline(1.0, clock=loop):
-                try:
-                    await forever()
-                finally:
-                    with deadline(None):
-                        await asyncio.sleep(5)
-                        cleaned = True
+        cleaned = []
+
+        async def cleans_up():
+            try:
+                await forever()
+            finally:
+                with deadline(None):
+                    await asyncio.sleep(5)
+                    cleaned.append(True)
+
+        with pytest.raises(TimedOut), deadline(1.0, clock=loop):
+            await cleans_up()
         assert cleaned
 
     run_virtual(main)
@@ -408,13 +417,16 @@ def test_none_in_a_task_leaves_the_deadline_of_the_task_that_started_it():
             with deadline(None):
                 await asyncio.sleep(5)
 
+        async def starts_it():
+            tasks.append(asyncio.create_task(child()))
+            await forever()
+
+        tasks = []
         started = loop.time()
-        with pytest.raises(TimedOut):
-            with deadline(1.0, clock=loop):
-                task = asyncio.create_task(child())
-                await forever()
+        with pytest.raises(TimedOut), deadline(1.0, clock=loop):
+            await starts_it()
         assert loop.time() - started <= 1.05
-        await task
+        await tasks[0]
 
     run_virtual(main)
 

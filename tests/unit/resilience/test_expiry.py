@@ -229,9 +229,10 @@ def test_an_expiry_that_a_garbage_collection_disarms_while_its_group_fires_spare
         group[made] = None
         return made
 
-    first = member(lambda: second.disarm())
-    second = member(lambda: None)
-    third = member(lambda: None)
+    put_away = []
+    first = member(lambda: [each.disarm() for each in put_away])
+    second, third = member(lambda: None), member(lambda: None)
+    put_away.append(second)
     timers.fire(1.0)
     assert [each.task.cancelled for each in (first, second, third)] == [1, 0, 1]
 

@@ -85,7 +85,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual = then if then + 1e-9 > then else math.nextafter(then, math.inf)
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
-        """As any loop does. While the thread works, time stands still: one that waits for a coroutine that sleeps waits for ever."""
+        """As any loop does. While the thread works, time stands still.
+
+        So a thread that waits for a coroutine which sleeps waits for ever.
+        """
         future = super().run_in_executor(executor, func, *args)
         self.busy_threads += 1
         future.add_done_callback(self._thread_ended)
