@@ -48,7 +48,7 @@ async def generate(call: Call) -> Answer | Response:
     request = to_request(call.body)
     if wants_stream(call.request):
         return StreamingResponse(_events(call, request), headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
-    return Answer(_present(call, await call.services.generate(request, skip_cache=call.body.skip_cache)))
+    return Answer(_present(call, await call.services.generate(request, user_id=call.user.id, skip_cache=call.body.skip_cache)))
 
 
 def _present(call: Call, outcome: Outcome) -> wire.GeneratedOut:
@@ -68,7 +68,9 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
         try:
             with deadline(call.deadline_ms / 1000):
                 made: Outcome = await call.admit(
-                    lambda: call.services.generate(request, on_progress=steps.put_nowait, skip_cache=call.body.skip_cache)
+                    lambda: call.services.generate(
+                        request, user_id=call.user.id, on_progress=steps.put_nowait, skip_cache=call.body.skip_cache
+                    )
                 )
                 return made
         finally:
