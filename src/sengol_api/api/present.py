@@ -9,6 +9,7 @@ from sengol_api.api import wire
 from sengol_api.review import score as scoring
 from sengol_api.review import weights
 from sengol_api.review.accounts import User
+from sengol_api.review.facts import hints
 from sengol_api.review.generate import Outcome
 from sengol_api.review.incident import Incident
 from sengol_api.review.provenance import Degradation
@@ -149,6 +150,7 @@ def generated(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attributi
         recognised_tech=sorted(facts.tech),
         mentioned_data_types=sorted(facts.mentioned_data),
         unrecognised=[wire.UnrecognisedOut(field=field, value=value) for field, value in facts.unrecognised],
+        hints=list(hints(facts)),
     )
     return wire.GeneratedOut(
         risk_questions=[question(q) for q in result.questions if q.domain != "compliance"],
@@ -184,7 +186,7 @@ def found(query: str, items: Iterable[Found], findings: Findings, *, corpus_vers
 def _part(value: scoring.Part) -> wire.PartOut:
     return wire.PartOut(
         score=value.score,
-        total_weight=sum(term.weight for term in value.terms),
+        total_weight=round(sum(term.weight for term in value.terms), scoring.DIGITS),
         not_applicable=value.not_applicable,
         unanswered=value.unanswered,
         terms=[wire.TermOut(**asdict(term)) for term in value.terms],
