@@ -152,9 +152,7 @@ def main() -> None:
                 compare("health", f"{address}/health", f"{theirs}/health", None, options.rounds, options.seconds, ">= 1.5")
                 print(f"  a finished review of {len(answer) / 1024:.0f} KiB")
                 compare("review", address + path, theirs + path, scripts, options.rounds, options.seconds, ">= 1.0")
-    print(
-        f"\n  load average of the last minute {os.getloadavg()[0]:.1f}; both servers stand on core 0, one is idle while the other is loaded"
-    )
+    print(f"\n  load average of the last minute {os.getloadavg()[0]:.1f}; both stand on core 0, one idle while the other works")
 
 
 if __name__ == "__main__":
