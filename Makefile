@@ -48,7 +48,8 @@ bench: .venv/.bench ## speed and size of the main job and of the toolkit on this
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations
 
-docs: .venv/.dev ## write the reference tables of docs/resilience from the code
+docs: .venv/.dev ## write the tables of settings and of the toolkit's options from the code
+	$(BIN)/python tools/configuration.py
 	$(BIN)/python tools/reference.py
 
 openapi: .venv/.run ## print the OpenAPI document
@@ -58,7 +59,9 @@ lock: $(UV) ## resolve the dependencies again (hash-pinned, for every platform)
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header pyproject.toml -o locks/run.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	    --no-header pyproject.toml --group dev -c locks/run.txt -o locks/dev.txt
+	    --no-header pyproject.toml --extra tracing -c locks/run.txt -o locks/tracing.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header pyproject.toml --group dev -c locks/tracing.txt -o locks/dev.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --group bench -c locks/dev.txt -o locks/bench.txt
 

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -47,7 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         str, matching(r"^[1-9][0-9]{0,6}[smhd]" + END, "a number with s, m, h or d: 30m, 12h, 7d"), _about("life of a token")
     ] = "7d"
     allowed_origins: Annotated[str, _about("origins of browsers that may call, with commas between; * for any; empty: none")] = ""
-    trusted_proxies: Annotated[str, _about("addresses of proxies whose X-Forwarded-For is believed", later=True)] = ""
+    trusted_proxies: Annotated[
+        str, _about("addresses or networks (10.0.0.0/8, ::1) of proxies whose X-Forwarded-For is believed, with commas between")
+    ] = ""
 
     request_timeout: Annotated[Milliseconds, _about("total time of a request; health routes are exempt", "ms")] = 120_000
     shutdown_timeout: Annotated[Milliseconds, _about("time that requests in flight have to finish on SIGTERM", "ms")] = 30_000
@@ -55,7 +58,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         Annotated[int, Meta(ge=0)], _about("time between not ready and the end of listening", "ms", later=True)
     ] = 0
     slow_request_ms: Annotated[Milliseconds, _about("requests that take longer are logged as slow", "ms")] = 5000
-    rate_limit_per_minute: Annotated[Annotated[int, Meta(ge=1)], _about("requests per user and minute", later=True)] = 100
+    rate_limit_per_minute: Annotated[
+        Annotated[int, Meta(ge=1)], _about("requests per minute of a user, or of an address without a valid token")
+    ] = 100
+    login_limit_per_minute: Annotated[
+        Annotated[int, Meta(ge=1)], _about("attempts per minute of an address to log in or register")
+    ] = 10
     readiness_requires: Annotated[str, _about("what a replica cannot do without, with commas between", later=True)] = "database"
 
     cache_enabled: Annotated[bool, _about("keep finished answers")] = True
@@ -105,7 +113,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     @property
     def origins(self) -> tuple[str, ...]:
         """Allowed origins."""
-        return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
+        return tuple(_listed(self.allowed_origins))
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Networks of the trusted proxies."""
+        return tuple(map(_network, _listed(self.trusted_proxies)))
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
 
 
 class SettingsError(Exception):
@@ -180,7 +201,7 @@ def load(environment: Mapping[str, str] | None = None, /, **overrides: str | int
     values: dict[str, Any] = {name: given[name].strip() for name in known if given.get(name, "").strip()}
     values.update({name.upper(): value for name, value in overrides.items() if value is not None})
     settings, problems = check(values, Settings, strict=False)
-    wrong = [*_wrong_values(problems, values, known), *_wrong_secret(values)]
+    wrong = [*_wrong_values(problems, values, known), *_wrong_secret(values), *_wrong_proxies(values)]
     if settings is None or wrong:
         raise SettingsError(f"{len(wrong)} setting{'s are' if len(wrong) > 1 else ' is'} wrong:\n" + "\n".join(wrong))
     return settings
@@ -201,6 +222,14 @@ def _wrong_secret(values: Mapping[str, Any]) -> Iterator[str]:
         got = f"{length} characters" if length else "nothing"
         where = "with ENVIRONMENT=production it" if production else "it"
         yield f"  JWT_SECRET: got {got}; {where} takes at least 32 random characters: openssl rand -base64 48"
+
+
+def _wrong_proxies(values: Mapping[str, Any]) -> Iterator[str]:
+    for part in _listed(str(values.get("TRUSTED_PROXIES", ""))):
+        try:
+            _network(part)
+        except ValueError:
+            yield f"  TRUSTED_PROXIES: got {part[:80]!r}; takes addresses or networks, as 10.0.0.0/8 or ::1, with commas between"
 
 
 _OURS: Final = re.compile(

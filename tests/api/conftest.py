@@ -18,6 +18,8 @@ from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.schema import migrate
 from sengol_api.adapters.sql.users import SqlUserStore
 from sengol_api.api.app import create_app
+from sengol_api.api.gate import Gate, GateOptions
+from sengol_api.api.limits import LimitOptions, Limits
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.tokens import Tokens
 from sengol_api.resilience import Registry
@@ -153,6 +155,8 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
                 vocabulary=make_vocabulary(),
                 attribution="Toy corpus",
                 registry=Registry(),
+                limits=Limits(LimitOptions(requests_per_minute=100_000, logins_per_minute=100_000)),
+                gate=Gate(GateOptions()),
                 now=clock,
                 started_at=NOON,
             )

@@ -4,6 +4,9 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sengol_api.api.addresses import Network
+from sengol_api.api.gate import Gate
+from sengol_api.api.limits import Limits
 from sengol_api.api.tokens import Tokens
 from sengol_api.resilience import Registry
 from sengol_api.review.corpus import Corpus
@@ -21,11 +24,13 @@ class ApiOptions:
         request_timeout: milliseconds that a request may take; a client can only shorten it.
         slow_request: milliseconds from which a request is logged as slow.
         origins: origins of browsers that may call; ``*`` for any.
+        trusted_proxies: proxies whose X-Forwarded-For is believed.
     """
 
     request_timeout: int = 120_000
     slow_request: int = 5000
     origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,5 +47,7 @@ class Services:
     vocabulary: Vocabulary
     attribution: str
     registry: Registry
+    limits: Limits
+    gate: Gate
     now: Callable[[], dt.datetime]
     started_at: dt.datetime

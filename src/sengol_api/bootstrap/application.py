@@ -24,7 +24,12 @@ _log = logging.getLogger(__name__)
 
 def api_options(settings: Settings) -> ApiOptions:
     """What the HTTP face is told."""
-    return ApiOptions(request_timeout=settings.request_timeout, slow_request=settings.slow_request_ms, origins=settings.origins)
+    return ApiOptions(
+        request_timeout=settings.request_timeout,
+        slow_request=settings.slow_request_ms,
+        origins=settings.origins,
+        trusted_proxies=settings.proxies,
+    )
 
 
 def application() -> ASGIApp:

@@ -13,6 +13,8 @@ from sengol_api.adapters.sql.incidents import SqlIncidentStore
 from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.users import SqlUserStore
 from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
+from sengol_api.api.gate import Gate, GateOptions
+from sengol_api.api.limits import LimitOptions, Limits
 from sengol_api.api.services import Services
 from sengol_api.api.tokens import Tokens
 from sengol_api.bootstrap.corpus import ATTRIBUTION
@@ -68,6 +70,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             vocabulary=vocabulary,
             attribution=ATTRIBUTION,
             registry=registry,
+            limits=Limits(
+                LimitOptions(requests_per_minute=settings.rate_limit_per_minute, logins_per_minute=settings.login_limit_per_minute),
+                registry,
+            ),
+            gate=Gate(GateOptions(), registry),
             now=utc_now,
             started_at=started_at,
         )

@@ -86,11 +86,19 @@ class Outcome:
 class Answerer(Protocol):
     """The main job as its callers see it."""
 
-    async def __call__(self, request: ReviewRequest, *, on_progress: OnProgress = unheard, skip_cache: bool = False) -> Outcome:
+    async def __call__(
+        self,
+        request: ReviewRequest,
+        *,
+        user_id: str | None = None,
+        on_progress: OnProgress = unheard,
+        skip_cache: bool = False,
+    ) -> Outcome:
         """Answer a request.
 
         Args:
             request: what the reviewer said.
+            user_id: whose request it is; what a model costs is paid from this user's budget.
             on_progress: is told of each step.
             skip_cache: work anew even when the answer is known.
         """

@@ -169,6 +169,7 @@ class ModelAnswer:
         reason: why it is stale; empty when it is not.
         calls: requests that were sent for it.
         problems: what the caller's check still finds after the one repair; the rest of the value may be used.
+        tokens: that were billed for it, read and written.
     """
 
     value: Any
@@ -177,6 +178,7 @@ class ModelAnswer:
     reason: str
     calls: int
     problems: tuple[str, ...] = ()
+    tokens: int = 0
 
 
 class LanguageModel(Protocol):

@@ -29,6 +29,8 @@ OPERATIONS = (
         answer=wire.HealthOut,
         authenticated=False,
         timed=False,
+        limit=None,
+        work=None,
         example=Example(wire.HealthOut(status="ok", timestamp=examples.MOMENT, uptime=3600.5, version=__version__)),
     ),
     Operation(
@@ -42,6 +44,8 @@ OPERATIONS = (
         answer=wire.LiveOut,
         authenticated=False,
         timed=False,
+        limit=None,
+        work=None,
         example=Example(wire.LiveOut(status="ok")),
     ),
 )
