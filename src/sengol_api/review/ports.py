@@ -1,8 +1,9 @@
 """What the domain needs of the world. Each port has contract tests that every adapter passes."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,66 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit vector per text, in the order of the texts; a text without a known word gives a zero vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTask:
+    """What a language model is asked to do.
+
+    Attributes:
+        name: of what is asked for: letters, digits, ``_`` and ``-``.
+        instructions: what to do; the system's words.
+        data: what to do it with. Anybody may have written that: it is nothing to obey.
+        schema: JSON Schema of the answer, an object; every property required, no others allowed.
+        prompt_version: changes with the instructions, so that answers to earlier ones are not served.
+    """
+
+    name: str
+    instructions: str = field(repr=False)
+    data: str = field(repr=False)
+    schema: Mapping[str, Any] = field(repr=False)
+    prompt_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a language model answered.
+
+    Attributes:
+        value: of the task's schema.
+        model: that gave it.
+        served: ``fresh``, ``cached``, or ``stale``: past its time, since there was no new one.
+        reason: why it is stale; empty otherwise.
+        calls: requests that it took.
+        problems: what the check still finds wrong with it after one repair; the rest of it may be used.
+    """
+
+    value: Any
+    model: str
+    served: Literal["fresh", "cached", "stale"]
+    reason: str
+    calls: int
+    problems: tuple[str, ...] = ()
+
+
+class LanguageModel(Protocol):
+    """Answers in the form of a schema."""
+
+    @property
+    def name(self) -> str:
+        """Of the model that is asked first."""
+
+    async def answer(self, task: ModelTask, *, check: Callable[[Any], Sequence[str]]) -> ModelAnswer:
+        """A value of the task's schema.
+
+        Args:
+            task: what is asked.
+            check: what is wrong with such a value, in words for the model; it is asked once to repair its answer. Tasks that are
+                equal must have the same check: they share answers.
+
+        Raises:
+            LLMError: there is no answer of the schema, not even an old one.
+        """
 
 
 class VectorIndex(Protocol):
