@@ -8,11 +8,13 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from starlette.types import ASGIApp
 
+from sengol_api.adapters.argon2_hasher import LIMIT as PASSWORDS
 from sengol_api.adapters.argon2_hasher import Argon2Hasher
 from sengol_api.adapters.bm25_index import Bm25Index
 from sengol_api.adapters.catalogue_files import load_catalogue, load_vocabulary
@@ -22,6 +24,7 @@ from sengol_api.adapters.corpus.ingestion import Report, Reporter, Silent, inges
 from sengol_api.adapters.corpus.readers import Format
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.adapters.memory_cache import MemoryCache
+from sengol_api.adapters.sql.audit import SqlAuditLog
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
 from sengol_api.adapters.sql.reviews import SqlReviewStore
@@ -34,6 +37,14 @@ from sengol_api.api.tokens import Tokens
 from sengol_api.data_dir import StartError, alone, ensure_data_dir, jwt_secret
 from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.observability.progress import progress_bar
+from sengol_api.ops.background import Background
+from sengol_api.ops.drain import Drain
+from sengol_api.ops.health import Dependency, Health
+from sengol_api.ops.signals import drains_on_sigterm
+from sengol_api.ops.steering import INTERVAL as LOOK_AT_ORDERS
+from sengol_api.ops.steering import Steering
+from sengol_api.ops.watchdog import LoopWatch
+from sengol_api.resilience import Registry
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.errors import AppError, DatabaseError
 from sengol_api.review.generate import GenerateQuestions
@@ -124,11 +135,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Everything that the operations need, from a prepared database.
 
     Raises:
-        StartError: the database holds no corpus yet.
+        StartError: the database holds no corpus yet, or READINESS_REQUIRES names what is no dependency.
     """
     started_at = utc_now()
+    registry = Registry()
+    drain = Drain(delay=settings.shutdown_drain_delay / 1000, timeout=settings.shutdown_timeout / 1000)
     database = open_database(settings)
-    hasher = Argon2Hasher()
+    hasher = Argon2Hasher(pipeline=registry.pipeline("passwords", PASSWORDS))
+    background = Background()
     try:
         embedder = WordLlamaEmbedder()
         warming = asyncio.create_task(asyncio.to_thread(embedder.warm))  # while the corpus is read and indexed
@@ -143,11 +157,19 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         vocabulary = load_vocabulary()
         knowledge = await prepare_knowledge(load_catalogue(), vocabulary, corpus, embedder, index)
         cache = MemoryCache(max_entries=settings.cache_max_size, ttl=settings.cache_ttl) if settings.cache_enabled else None
+        dependencies = [
+            Dependency(name="database", check=database.ping),
+            Dependency(name="embedder", check=partial(embedder.embed, ["well?"])),
+        ]
+        health = look_after(dependencies, registry, settings, drain)
+        steering = Steering(registry, SqlAuditLog(database), now=utc_now)
+        await steering.begin()
+        background.run("orders of administrators", steering.follow, every=LOOK_AT_ORDERS)
         yield Services(
             users=SqlUserStore(database),
             reviews=SqlReviewStore(database),
             hasher=hasher,
-            tokens=Tokens(jwt_secret(settings), seconds=settings.token_seconds, now=utc_now),
+            tokens=Tokens(jwt_secret(settings), others=settings.previous_secrets, seconds=settings.token_seconds, now=utc_now),
             generate=GenerateQuestions(knowledge, embedder=embedder, index=index, keywords=keywords, cache=cache, now=utc_now),
             search=SearchIncidents(corpus, embedder=embedder, index=index, keywords=keywords),
             corpus=corpus,
@@ -155,10 +177,28 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             attribution=ATTRIBUTION,
             now=utc_now,
             started_at=started_at,
+            registry=registry,
+            health=health,
+            steering=steering,
+            background=background,
+            drain=drain,
         )
     finally:
+        await background.stop()
         hasher.close()
         await database.close()
+
+
+def look_after(dependencies: Iterable[Dependency], registry: Registry, settings: Settings, drain: Drain) -> Health:
+    """The health of the dependencies.
+
+    Raises:
+        StartError: READINESS_REQUIRES names what is no dependency.
+    """
+    try:
+        return Health(dependencies, registry, required=settings.required, closed=lambda: drain.why_not_ready)
+    except ValueError as error:
+        raise StartError(f"READINESS_REQUIRES: {error}") from None
 
 
 def start_failure(settings: Settings, error: DatabaseError) -> str:
@@ -175,13 +215,21 @@ def _said(error: AppError) -> str:
 
 def api_options(settings: Settings) -> ApiOptions:
     """What the HTTP face is told."""
-    return ApiOptions(request_timeout=settings.request_timeout, slow_request=settings.slow_request_ms, origins=settings.origins)
+    return ApiOptions(
+        request_timeout=settings.request_timeout,
+        slow_request=settings.slow_request_ms,
+        origins=settings.origins,
+        hsts_seconds=settings.hsts_seconds,
+    )
 
 
-def application() -> ASGIApp:
+def application(*, supervised: bool = False) -> ASGIApp:
     """The ASGI application of the environment's settings: what a worker process of a server loads.
 
     Starting up brings schema and corpus up to date and loads the corpus; a start that cannot be says why in one line.
+
+    Args:
+        supervised: a parent starts another process when this one ends, and decides alone what a second signal means.
     """
     settings = load()
     configure_logging(settings.log_level, settings.log_format)
@@ -195,6 +243,9 @@ def application() -> ASGIApp:
                 # The corpus lives as long as the process: the collector need not look at it again and again.
                 gc.collect()
                 gc.freeze()
+                drains_on_sigterm(services.drain, again=(lambda: None) if supervised else None)
+                if supervised:
+                    LoopWatch(asyncio.get_running_loop()).start()
                 yield services
         except (StartError, AppError, RuntimeError) as error:
             # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.

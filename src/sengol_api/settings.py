@@ -43,20 +43,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         str,
         _about("key of the tokens, at least 32 characters; empty in development: made and kept in DATA_DIR", secret=True),
     ] = ""
+    jwt_previous_secrets: Annotated[
+        str, _about("keys that only check tokens, with commas between: the last one, or the one to come", secret=True)
+    ] = ""
     jwt_expires_in: Annotated[
         str, matching(r"^[1-9][0-9]{0,6}[smhd]" + END, "a number with s, m, h or d: 30m, 12h, 7d"), _about("life of a token")
     ] = "7d"
     allowed_origins: Annotated[str, _about("origins of browsers that may call, with commas between; * for any; empty: none")] = ""
+    hsts_seconds: Annotated[
+        Annotated[int, Meta(ge=0, le=63_072_000)], _about("Strict-Transport-Security, where TLS ends before us; 0: not sent", "s")
+    ] = 0
     trusted_proxies: Annotated[str, _about("addresses of proxies whose X-Forwarded-For is believed", later=True)] = ""
 
     request_timeout: Annotated[Milliseconds, _about("total time of a request; health routes are exempt", "ms")] = 120_000
     shutdown_timeout: Annotated[Milliseconds, _about("time that requests in flight have to finish on SIGTERM", "ms")] = 30_000
     shutdown_drain_delay: Annotated[
-        Annotated[int, Meta(ge=0)], _about("time between not ready and the end of listening", "ms", later=True)
+        Annotated[int, Meta(ge=0, le=600_000)], _about("time between not ready and the end of listening", "ms")
     ] = 0
+    header_timeout: Annotated[
+        Annotated[int, Meta(ge=100, le=600_000)], _about("time for the head of a request; an idle connection is kept as long", "ms")
+    ] = 30_000
     slow_request_ms: Annotated[Milliseconds, _about("requests that take longer are logged as slow", "ms")] = 5000
     rate_limit_per_minute: Annotated[Annotated[int, Meta(ge=1)], _about("requests per user and minute", later=True)] = 100
-    readiness_requires: Annotated[str, _about("what a replica cannot do without, with commas between", later=True)] = "database"
+    readiness_requires: Annotated[str, _about("dependencies without which a replica is not ready, with commas between")] = (
+        "database"
+    )
 
     cache_enabled: Annotated[bool, _about("keep finished answers")] = True
     cache_ttl: Annotated[Annotated[int, Meta(ge=1)], _about("life of a kept answer", "s")] = 3600
@@ -103,9 +114,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         return int(self.jwt_expires_in[:-1]) * _UNIT_SECONDS[self.jwt_expires_in[-1]]
 
     @property
+    def previous_secrets(self) -> tuple[str, ...]:
+        """Keys that only check tokens."""
+        return _items(self.jwt_previous_secrets)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Dependencies that this replica cannot do without."""
+        return _items(self.readiness_requires)
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """Allowed origins."""
-        return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
+        return _items(self.allowed_origins)
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 class SettingsError(Exception):
@@ -201,6 +226,9 @@ def _wrong_secret(values: Mapping[str, Any]) -> Iterator[str]:
         got = f"{length} characters" if length else "nothing"
         where = "with ENVIRONMENT=production it" if production else "it"
         yield f"  JWT_SECRET: got {got}; {where} takes at least 32 random characters: openssl rand -base64 48"
+    short = [len(secret) for secret in _items(str(values.get("JWT_PREVIOUS_SECRETS", ""))) if len(secret) < 32]
+    if short:
+        yield f"  JWT_PREVIOUS_SECRETS: got a key of {short[0]} characters; each takes at least 32"
 
 
 _OURS: Final = re.compile(

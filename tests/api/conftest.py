@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from sengol_api.adapters.argon2_hasher import Argon2Hasher
 from sengol_api.adapters.memory_cache import MemoryCache
+from sengol_api.adapters.sql.audit import SqlAuditLog
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.schema import migrate
@@ -21,6 +22,11 @@ from sengol_api.adapters.sql.users import SqlUserStore
 from sengol_api.api.app import create_app
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.tokens import Tokens
+from sengol_api.ops.background import Background
+from sengol_api.ops.drain import Drain
+from sengol_api.ops.health import Dependency, Health
+from sengol_api.ops.steering import Steering
+from sengol_api.resilience import Registry
 from sengol_api.review.search import SearchIncidents
 from support.asgi import Exchange, running
 from support.builders import make_vocabulary
@@ -142,6 +148,7 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
             stack.push_async_callback(database.close)
             stack.callback(hasher.close)
             corpus = world.knowledge.corpus
+            registry, drain = Registry(), Drain()
             services = Services(
                 users=SqlUserStore(database),
                 reviews=SqlReviewStore(database),
@@ -154,6 +161,11 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
                 attribution="Toy corpus",
                 now=clock,
                 started_at=NOON,
+                registry=registry,
+                health=Health([Dependency(name="database", check=database.ping)], registry, required=["database"]),
+                steering=Steering(registry, SqlAuditLog(database), now=clock),
+                background=Background(),
+                drain=drain,
             )
             services = replace(services, **others)
 

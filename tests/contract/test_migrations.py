@@ -49,6 +49,7 @@ async def test_constraints_have_the_names_that_the_code_gives_them(database):
         "incidents": {"ix_incidents_origin"},
         "users": {"uq_users_email"},
         "corpus_origins": set(),
+        "admin_acts": set(),
     }
     assert found == wanted
 

@@ -19,7 +19,7 @@ from sengol_api.api.operations import MIB, Answer, Call, Operation
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.review import errors
 from sengol_api.review.accounts import User
-from sengol_api.review.errors import AppError, AuthenticationError, Problem, ValidationError
+from sengol_api.review.errors import AppError, AuthenticationError, AuthorizationError, Problem, ValidationError
 from sengol_api.validation import check, decode
 
 T = TypeVar("T")
@@ -92,6 +92,9 @@ class PathEndpoint:
     async def _perform(self, operation: Operation, request: Request, milliseconds: int) -> Response:
         services = self._services()
         caller = await _authenticate(services, request) if operation.authenticated else None
+        if operation.admin and (caller is None or caller.role != "admin"):
+            _log.warning("an account without the role asked for an admin route", extra={"account": caller and caller.id})
+            raise AuthorizationError("This needs an administrator. On the host, «sengol-api admin grant EMAIL» makes one.")
         body, query = await _inputs(operation, request)
         call = Call(
             services=services,
@@ -106,7 +109,7 @@ class PathEndpoint:
         work = operation.handler(call)
         answer = await (_while_connected(request, work) if operation.streams else work)
         if isinstance(answer, Answer):
-            return Response(answer.encode(), operation.status, dict(answer.headers), "application/json")
+            return Response(answer.encode(), answer.status or operation.status, dict(answer.headers), "application/json")
         return answer
 
 

@@ -61,6 +61,8 @@ class Operation:
         query: the type of the query string.
         answer: the type of the answer, the ``Success`` envelope included.
         streams: answers as a stream of events too, and works long enough to be stopped when the client goes away.
+        admin: only for administrators.
+        also: further answers by status, in words and as an example of the same type: a health route that says "no".
     """
 
     method: Method
@@ -81,15 +83,19 @@ class Operation:
     errors: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     streams: bool = False
+    admin: bool = False
+    also: Mapping[int, tuple[str, Any]] = field(default_factory=dict)
 
     @property
     def all_errors(self) -> tuple[str, ...]:
         """Every code that it can answer with."""
-        codes = ["INTERNAL_ERROR", *self.errors]
+        codes = ["HEADERS_TOO_LARGE", "INTERNAL_ERROR", *self.errors]
         if self.timed:
-            codes += ["TIMEOUT_ERROR", "VALIDATION_ERROR"]
+            codes += ["SHUTTING_DOWN", "TIMEOUT_ERROR", "VALIDATION_ERROR"]
         if self.authenticated:
             codes += ["AUTHENTICATION_ERROR", "DATABASE_ERROR"]
+        if self.admin:
+            codes.append("AUTHORIZATION_ERROR")
         if self.body is not None:
             codes += ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"]
         if "{" in self.path:
@@ -99,10 +105,11 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives: data for the envelope, or bare, and headers."""
+    """What a handler gives: data for the envelope, or bare, and headers; the operation's status if it names no other."""
 
     data: Any
     bare: bool = False
+    status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:

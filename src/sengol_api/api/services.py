@@ -5,6 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sengol_api.api.tokens import Tokens
+from sengol_api.ops.background import Background
+from sengol_api.ops.drain import Drain
+from sengol_api.ops.health import Health
+from sengol_api.ops.steering import Steering
+from sengol_api.resilience import Registry
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.generate import GenerateQuestions
 from sengol_api.review.ports import PasswordHasher, ReviewStore, UserStore
@@ -20,11 +25,13 @@ class ApiOptions:
         request_timeout: milliseconds that a request may take; a client can only shorten it.
         slow_request: milliseconds from which a request is logged as slow.
         origins: origins of browsers that may call; ``*`` for any.
+        hsts_seconds: how long browsers shall use nothing but TLS for this host; 0 does not say so.
     """
 
     request_timeout: int = 120_000
     slow_request: int = 5000
     origins: tuple[str, ...] = ()
+    hsts_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +49,8 @@ class Services:
     attribution: str
     now: Callable[[], dt.datetime]
     started_at: dt.datetime
+    registry: Registry
+    health: Health
+    steering: Steering
+    background: Background
+    drain: Drain
