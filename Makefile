@@ -48,7 +48,8 @@ bench: .venv/.bench ## speed and size of the main job and of the toolkit on this
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations
 
-docs: .venv/.dev ## write the reference tables of docs/resilience from the code
+docs: .venv/.dev ## write the tables of settings and of the toolkit's options from the code
+	$(BIN)/python tools/configuration.py
 	$(BIN)/python tools/reference.py
 
 openapi: .venv/.run ## print the OpenAPI document

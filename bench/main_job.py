@@ -38,7 +38,7 @@ def server(data_dir: Path, *options: str) -> Iterator[tuple[str, int, float]]:
     """A running server: its address, its process id, and the seconds until it was ready."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
-    environment = {**os.environ, "LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1", "RATE_LIMIT_PER_MINUTE": "1000000000"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     try:
         assert process.stdout is not None

@@ -39,8 +39,9 @@ ROOT = Path(__file__).parents[1]
 TOOLKIT = Path("src/sengol_api/resilience")
 TESTS = Path("tests/unit/resilience")
 REFERENCE = "test_reference.py"  # compares options with the documentation, and visits no line of theirs
+SLOW = TESTS / "test_simulations.py"  # long runs of everything, which notice what quicker tests have noticed before
 EXPLAINED = ROOT / "docs/resilience/surviving-mutants.md"
-MODULES = "breaker/*.py retry.py budget.py backoff.py history.py deadline.py expiry.py attempt.py cache/*.py".split()
+MODULES = "breaker/*.py retry.py series.py budget.py backoff.py history.py deadline.py expiry.py attempt.py cache/*.py".split()
 PROCESSES = os.cpu_count() or 1
 MEMORY = 4 * 2**30  # bytes of address space: an endless loop that collects things is stopped there
 PATIENCE = 5.0  # seconds that a test may take beyond, and times, its duration without a fault
@@ -175,7 +176,7 @@ def measured() -> Baseline:
 
     def work() -> int:
         baseline = Baseline()
-        baseline.code = run_tests([str(TESTS)], Watch(baseline))
+        baseline.code = run_tests([str(TESTS), f"--ignore={SLOW}"], Watch(baseline))
         result.write_bytes(pickle.dumps(baseline))
         return baseline.code
 
@@ -269,7 +270,7 @@ def main(chosen: list[str]) -> int:
             left = {mutant.key for mutant in survivors(faults, baseline)}
             new, gone = sorted(left - known[module]), sorted(known[module] - {fault.key for fault in faults})
             noticed = sorted(known[module] - left - set(gone))
-            print(f"{module}: {len(faults)} mutants, {len(left)} survived, {len(new)} of them unexplained")
+            print(f"{module}: {len(faults)} mutants, {len(left)} survived, {len(new)} of them unexplained", flush=True)
             for what, keys in [("survived", new), ("explained, but gone", gone), ("explained, but a test noticed it", noticed)]:
                 print(*(f"  {what}:\n* {key}" for key in keys), sep="\n", end="\n" if keys else "", flush=True)
             total, bad = total + len(faults), bad + len(new) + len(gone)

@@ -36,7 +36,9 @@ _HEAD_BUFFER: Final = 128 * 1024
 _FIRST_REVIEW: Final = """\
   A={address} J='Content-Type: application/json'
   field() {{ python3 -c "import json,sys; print(json.load(sys.stdin)['data']['$1'])"; }}
-  TOKEN=$(curl -s $A/api/auth/register -H "$J" -d '{{"email":"me@example.com","password":"a long passphrase"}}' | field token)
+  ME='{{"email":"me@example.com","password":"a long passphrase"}}'
+  curl -s $A/api/auth/register -H "$J" -d "$ME" > /dev/null  # the first time; later it only says that the address is taken
+  TOKEN=$(curl -s $A/api/auth/login -H "$J" -d "$ME" | field token)
   REVIEW=$(curl -s $A/api/review -H "$J" -H "Authorization: Bearer $TOKEN" -d '{{"name":"First review"}}' | field id)
   curl -s $A/api/review/$REVIEW/generate-questions -H "$J" -H "Authorization: Bearer $TOKEN" -d '{{
     "systemDescription": "A chatbot answers patients from their medical records: GPT-4o with retrieval, on AWS, in Germany",

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -53,7 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     hsts_seconds: Annotated[
         Annotated[int, Meta(ge=0, le=63_072_000)], _about("Strict-Transport-Security, where TLS ends before us; 0: not sent", "s")
     ] = 0
-    trusted_proxies: Annotated[str, _about("addresses of proxies whose X-Forwarded-For is believed", later=True)] = ""
+    trusted_proxies: Annotated[
+        str, _about("addresses or networks (10.0.0.0/8, ::1) of proxies whose X-Forwarded-For is believed, with commas between")
+    ] = ""
 
     request_timeout: Annotated[Milliseconds, _about("total time of a request; health routes are exempt", "ms")] = 120_000
     shutdown_timeout: Annotated[Milliseconds, _about("time that requests in flight have to finish on SIGTERM", "ms")] = 30_000
@@ -64,7 +67,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         Annotated[int, Meta(ge=100, le=600_000)], _about("time for the head of a request; an idle connection is kept as long", "ms")
     ] = 30_000
     slow_request_ms: Annotated[Milliseconds, _about("requests that take longer are logged as slow", "ms")] = 5000
-    rate_limit_per_minute: Annotated[Annotated[int, Meta(ge=1)], _about("requests per user and minute", later=True)] = 100
+    rate_limit_per_minute: Annotated[
+        Annotated[int, Meta(ge=1)], _about("requests per minute of a user, or of an address without a valid token")
+    ] = 100
+    login_limit_per_minute: Annotated[
+        Annotated[int, Meta(ge=1)], _about("attempts per minute of an address to log in or register")
+    ] = 10
     readiness_requires: Annotated[str, _about("dependencies without which a replica is not ready, with commas between")] = (
         "database"
     )
@@ -116,21 +124,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     @property
     def previous_secrets(self) -> tuple[str, ...]:
         """Keys that only check tokens."""
-        return _items(self.jwt_previous_secrets)
+        return tuple(_listed(self.jwt_previous_secrets))
 
     @property
     def required(self) -> tuple[str, ...]:
         """Dependencies that this replica cannot do without."""
-        return _items(self.readiness_requires)
+        return tuple(_listed(self.readiness_requires))
 
     @property
     def origins(self) -> tuple[str, ...]:
         """Allowed origins."""
-        return _items(self.allowed_origins)
+        return tuple(_listed(self.allowed_origins))
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Networks of the trusted proxies."""
+        return tuple(map(_network, _listed(self.trusted_proxies)))
 
 
-def _items(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(",") if item.strip())
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
 
 
 class SettingsError(Exception):
@@ -205,7 +222,7 @@ def load(environment: Mapping[str, str] | None = None, /, **overrides: str | int
     values: dict[str, Any] = {name: given[name].strip() for name in known if given.get(name, "").strip()}
     values.update({name.upper(): value for name, value in overrides.items() if value is not None})
     settings, problems = check(values, Settings, strict=False)
-    wrong = [*_wrong_values(problems, values, known), *_wrong_secret(values)]
+    wrong = [*_wrong_values(problems, values, known), *_wrong_secret(values), *_wrong_proxies(values)]
     if settings is None or wrong:
         raise SettingsError(f"{len(wrong)} setting{'s are' if len(wrong) > 1 else ' is'} wrong:\n" + "\n".join(wrong))
     return settings
@@ -226,9 +243,17 @@ def _wrong_secret(values: Mapping[str, Any]) -> Iterator[str]:
         got = f"{length} characters" if length else "nothing"
         where = "with ENVIRONMENT=production it" if production else "it"
         yield f"  JWT_SECRET: got {got}; {where} takes at least 32 random characters: openssl rand -base64 48"
-    short = [len(secret) for secret in _items(str(values.get("JWT_PREVIOUS_SECRETS", ""))) if len(secret) < 32]
+    short = [len(secret) for secret in _listed(str(values.get("JWT_PREVIOUS_SECRETS", ""))) if len(secret) < 32]
     if short:
         yield f"  JWT_PREVIOUS_SECRETS: got a key of {short[0]} characters; each takes at least 32"
+
+
+def _wrong_proxies(values: Mapping[str, Any]) -> Iterator[str]:
+    for part in _listed(str(values.get("TRUSTED_PROXIES", ""))):
+        try:
+            _network(part)
+        except ValueError:
+            yield f"  TRUSTED_PROXIES: got {part[:80]!r}; takes addresses or networks, as 10.0.0.0/8 or ::1, with commas between"
 
 
 _OURS: Final = re.compile(

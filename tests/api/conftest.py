@@ -13,13 +13,14 @@ import pytest
 from starlette.types import ASGIApp
 
 from sengol_api.adapters.argon2_hasher import Argon2Hasher
-from sengol_api.adapters.memory_cache import MemoryCache
 from sengol_api.adapters.sql.audit import SqlAuditLog
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.schema import migrate
 from sengol_api.adapters.sql.users import SqlUserStore
 from sengol_api.api.app import create_app
+from sengol_api.api.gate import Gate, GateOptions
+from sengol_api.api.limits import LimitOptions, Limits
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.tokens import Tokens
 from sengol_api.ops.background import Background
@@ -154,11 +155,13 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
                 reviews=SqlReviewStore(database),
                 hasher=hasher,
                 tokens=Tokens(SECRET, seconds=3600, now=clock),
-                generate=world.use_case(cache=MemoryCache(max_entries=10, ttl=3600), now=clock),
-                search=SearchIncidents(corpus, embedder=world.embedder, index=world.index, keywords=world.keywords),
+                generate=world.answers(clock, entries=10),
+                search=SearchIncidents(corpus, spaces=world.spaces, keywords=world.keywords),
                 corpus=corpus,
                 vocabulary=make_vocabulary(),
                 attribution="Toy corpus",
+                limits=Limits(LimitOptions(requests_per_minute=100_000, logins_per_minute=100_000)),
+                gate=Gate(GateOptions()),
                 now=clock,
                 started_at=NOON,
                 registry=registry,

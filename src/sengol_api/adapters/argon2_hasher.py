@@ -8,8 +8,7 @@ from typing import Final, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from sengol_api.resilience import Bulkhead, Pipeline, Rejected
-from sengol_api.review.errors import OverloadedError
+from sengol_api.resilience import Bulkhead, Pipeline
 
 T = TypeVar("T")
 THREADS: Final = 2
@@ -33,19 +32,12 @@ class Argon2Hasher:
 
     async def hash(self, password: str) -> str:
         """See the port."""
-        return await self._in_turn(self._hasher.hash, password)
+        return await self._pipeline.call(self._in_thread, self._hasher.hash, password)
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """See the port."""
-        matches = await self._in_turn(self._verify, password_hash, password)
+        matches = await self._pipeline.call(self._in_thread, self._verify, password_hash, password)
         return matches and password_hash is not None
-
-    async def _in_turn(self, work: Callable[..., T], *args: object) -> T:
-        try:
-            return await self._pipeline.call(self._in_thread, work, *args)
-        except Rejected as refused:
-            message = "More people register and log in at once than passwords can be checked. Try again."
-            raise OverloadedError(message, retry_after=refused.retry_after or 1.0) from refused
 
     async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)

@@ -7,7 +7,8 @@ import msgspec
 from starlette.responses import Response
 
 from sengol_api.api.wire import ErrorOut
-from sengol_api.review.errors import AppError
+from sengol_api.resilience import CircuitOpen, Rejected
+from sengol_api.review.errors import AppError, CircuitBreakerError
 
 STATUS: Final[dict[str, tuple[int, str]]] = {
     "VALIDATION_ERROR": (400, "The request is wrong; metadata.errors lists every problem."),
@@ -59,6 +60,22 @@ class ShuttingDownError(AppError):
     """This replica is stopping."""
 
     code = "SHUTTING_DOWN"
+
+
+class OverloadedError(AppError):
+    """There is more to do than can be done."""
+
+    code = "OVERLOADED"
+
+
+def refusal(error: Rejected) -> AppError:
+    """What a client is told when a policy refused its call."""
+    if isinstance(error, CircuitOpen):
+        return CircuitBreakerError("A dependency fails and is not called for now. Try again later.", retry_after=error.retry_after)
+    return OverloadedError(
+        "The service has more to do than it can. Wait as long as Retry-After says; X-Priority: batch is for work that can wait.",
+        retry_after=error.retry_after if error.retry_after is not None else 1.0,
+    )
 
 
 def describe(error: AppError, request_id: str) -> ErrorOut:

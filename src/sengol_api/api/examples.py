@@ -44,7 +44,10 @@ QUESTION: Final = wire.QuestionOut(
     good="Untrusted text never reaches a model that can act without a check between the two.",
     priority="high",
     category="Input and output",
-    importance="Asked of this system because it is built with large language model.",
+    importance=(
+        "Asked of this system because it uses a large language model; 2 of the 24 incidents behind it happened in the "
+        "healthcare sector."
+    ),
     examples=["A web page with hidden text made an assistant send its user's mail to a stranger."],
     mitigations=["Give the model no tool that it may use on untrusted text without confirmation."],
     regulations=[
@@ -75,7 +78,7 @@ QUESTION: Final = wire.QuestionOut(
             severity="high",
             similarity=0.61,
             source_url="https://example.com/report",
-            why_matched="labelled LLM01; same kind of attack: prompt injection",
+            why_matched="labelled prompt injection (LLM01); same kind of attack: prompt injection",
         ),
     ],
     generated_from="evidence",
@@ -116,6 +119,7 @@ GENERATED: Final = wire.GeneratedOut(
         avg_similarity_score=0.52,
         cache="miss",
         degraded=[],
+        served={"embeddings": ["fresh"]},
         deadline_ms=120_000,
         upstream_calls=0,
         as_of="2026-11-24",
@@ -137,6 +141,7 @@ GENERATED: Final = wire.GeneratedOut(
         recognised_tech=["aws", "chatbot", "llm", "rag", "web-app"],
         mentioned_data_types=[],
         unrecognised=[wire.UnrecognisedOut(field="jurisdictions", value="Atlantis")],
+        hints=[],
     ),
 )
 SAVE: Final = wire.SaveQuestionsIn(risk_questions=[QUESTION], compliance_questions=[])
@@ -199,7 +204,9 @@ FOUND: Final = wire.FoundOut(
     derived=[],
     similarity=0.58,
 )
-FOUND_ALL: Final = wire.SearchOut(query=SEARCH.query, incidents=[FOUND], corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION)
+FOUND_ALL: Final = wire.SearchOut(
+    query=SEARCH.query, incidents=[FOUND], degraded=[], corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION
+)
 BATCH: Final = wire.BatchSearchIn(queries=["credential stuffing", "expired certificate outage"], limit=3)
 STATISTICS: Final = wire.StatisticsOut(**_SUMMARY_FIELDS, corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION)
 

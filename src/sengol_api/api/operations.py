@@ -8,8 +8,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sengol_api.api.gate import Work
+from sengol_api.api.limits import LimitName
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.wire import Success
+from sengol_api.resilience import Priority
 from sengol_api.review.accounts import User
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -24,6 +27,8 @@ class Call:
         body: of the operation's body type; None where it has none.
         query: of the operation's query type.
         deadline_ms: milliseconds that the request may take.
+        admit: does a piece of work when its turn comes. Answers are admitted already; only what a stream does after its answer has
+            begun needs it.
     """
 
     services: Services
@@ -34,6 +39,7 @@ class Call:
     query: Any
     deadline_ms: int
     caller: User | None
+    admit: "Admit"
 
     @property
     def user(self) -> User:
@@ -63,6 +69,9 @@ class Operation:
         streams: answers as a stream of events too, and works long enough to be stopped when the client goes away.
         admin: only for administrators.
         also: further answers by status, in words and as an example of the same type: a health route that says "no".
+        limit: which limit counts it; None for none.
+        work: how much there is to do: what is heavy is let in by a limit of its own. None: it is always let in.
+        priority: its class when there is more to do than can be done.
     """
 
     method: Method
@@ -85,6 +94,9 @@ class Operation:
     streams: bool = False
     admin: bool = False
     also: Mapping[int, tuple[str, Any]] = field(default_factory=dict)
+    limit: LimitName | None = "requests"
+    work: Work | None = "light"
+    priority: Priority = Priority.INTERACTIVE
 
     @property
     def all_errors(self) -> tuple[str, ...]:
@@ -92,6 +104,10 @@ class Operation:
         codes = ["HEADERS_TOO_LARGE", "INTERNAL_ERROR", *self.errors]
         if self.timed:
             codes += ["SHUTTING_DOWN", "TIMEOUT_ERROR", "VALIDATION_ERROR"]
+        if self.limit is not None:
+            codes.append("RATE_LIMIT_ERROR")
+        if self.work is not None:
+            codes.append("OVERLOADED")
         if self.authenticated:
             codes += ["AUTHENTICATION_ERROR", "DATABASE_ERROR"]
         if self.admin:
@@ -117,4 +133,5 @@ class Answer:
         return msgspec.json.encode(self.data if self.bare else Success(data=self.data))
 
 
+Admit = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 Handler = Callable[[Call], Awaitable[Answer | Response]]

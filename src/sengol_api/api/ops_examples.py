@@ -3,9 +3,9 @@
 from typing import Final
 
 from sengol_api import __version__
-from sengol_api.api import ops_wire as wire
 from sengol_api.api.examples import MOMENT
 from sengol_api.api.wire import Success
+from sengol_api.api.wire import ops as wire
 
 BREAKER: Final = wire.BreakerOut(
     state="OPEN",

@@ -3,8 +3,8 @@
 import datetime as dt
 from collections.abc import Mapping
 
-from sengol_api.api import ops_wire as wire
 from sengol_api.api.present import moment
+from sengol_api.api.wire import ops as wire
 from sengol_api.ops.audit import Act
 from sengol_api.ops.background import WorkSnapshot
 from sengol_api.ops.health import CacheView, Check, Readiness

@@ -13,8 +13,7 @@
     ├── DatabaseError              the store of record failed
     ├── VectorDBError              the vector index failed
     ├── LLMError                   the language model failed
-    ├── CircuitBreakerError        a circuit breaker refuses calls
-    └── OverloadedError            more to do than can be done
+    └── CircuitBreakerError        a circuit breaker refuses calls
 
 Each carries a stable ``code``, a message that says what happened and what to do, and metadata that is safe to show.
 """
@@ -140,9 +139,3 @@ class CircuitBreakerError(AppError):
     """A circuit breaker refuses calls for now."""
 
     code = "CIRCUIT_BREAKER_OPEN"
-
-
-class OverloadedError(AppError):
-    """There is more to do than can be done in time."""
-
-    code = "OVERLOADED"

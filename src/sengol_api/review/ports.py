@@ -1,8 +1,9 @@
 """What the domain needs of the world. Each port has contract tests that every adapter passes."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,11 +145,62 @@ class PasswordHasher(Protocol):
         """Whether they belong together. Without a hash it takes as long and is False."""
 
 
-class ResultCache(Protocol):
-    """Keeps finished results for a while."""
+@dataclass(frozen=True, slots=True)
+class ModelTask:
+    """What a language model is asked.
 
-    def get(self, key: str) -> object | None:
-        """The result, or None."""
+    Attributes:
+        name: of the schema, ``questions_ai``.
+        instructions: our words.
+        data: what they are about, as JSON; never instructions.
+        schema: a strict JSON Schema of the answer: every property is required, no others are allowed.
+        prompt_version: changes when the instructions do, so that no answer to earlier ones is taken for one to these.
+    """
 
-    def put(self, key: str, value: object) -> None:
-        """Keep a result; the oldest may have to go."""
+    name: str
+    instructions: str
+    data: str
+    schema: Mapping[str, Any]
+    prompt_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What it said.
+
+    Attributes:
+        value: decoded, and of the schema's form.
+        model: that said it.
+        served: when: for this task now, or earlier and kept.
+        reason: why it is stale; empty when it is not.
+        calls: requests that were sent for it.
+        problems: what the caller's check still finds after the one repair; the rest of the value may be used.
+        tokens: that were billed for it, read and written.
+    """
+
+    value: Any
+    model: str
+    served: Literal["fresh", "cached", "stale"]
+    reason: str
+    calls: int
+    problems: tuple[str, ...] = ()
+    tokens: int = 0
+
+
+class LanguageModel(Protocol):
+    """Answers tasks in a given form. It is never believed: the domain checks every part."""
+
+    @property
+    def name(self) -> str:
+        """The model that is asked first."""
+
+    async def answer(self, task: ModelTask, *, check: Callable[[Any], Sequence[str]]) -> ModelAnswer:
+        """Answer a task.
+
+        Args:
+            task: the task.
+            check: what is wrong with a decoded answer, in sentences for one attempt to repair it.
+
+        Raises:
+            LLMError: there is no answer.
+        """

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
 from sengol_api.adapters.corpus.currency import to_usd
-from sengol_api.review.incident import CostKind, Incident, Severity
+from sengol_api.review.incident import CostKind, Incident, Kind, Severity
 
 _DATE: Final = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -163,7 +163,7 @@ def incident_from_record(record: Mapping[str, Any], *, today: dt.date) -> Incide
         read.faults.append("costKind: is missing; a cost must say whether it was a loss, a fine or a ransom")
     year = int(date[:4]) if date else today.year
     fields = {
-        "kind": read.get("kind", _one_of(("incident", "vulnerability"))) or "incident",
+        "kind": read.get("kind", _one_of(get_args(Kind))) or "incident",
         "incident_type": read.get("incidentType", _text(60)),
         "attack_type": read.get("attackType", _text(60)),
         "organization": read.get("organization", _text(200)),

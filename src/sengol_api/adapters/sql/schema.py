@@ -16,10 +16,11 @@ async def migrate(database: Database) -> bool:
     """Run the migrations that are missing.
 
     Returns:
-        Whether there were any. Knowing the head spares every later start the loading of Alembic.
+        Whether there were any. Knowing the head spares every later start the loading of Alembic. A schema that a later version
+        made is left as it is: each version keeps the one before it working, so that replicas of both can run at once.
     """
     async with database.read() as connection:
-        if await connection.run_sync(_revision) == HEAD:
+        if (await connection.run_sync(_revision) or "") >= HEAD:
             return False
     async with database.write() as connection:
         if connection.dialect.name == "postgresql":

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from sengol_api.api import ops_examples, ops_present
 from sengol_api.api.operations import Answer, Call, Example, Operation
-from sengol_api.api.ops_wire import AuditOut, CacheQuery, ClearedOut, SteeredOut
 from sengol_api.api.wire import PageIn, Success
+from sengol_api.api.wire.ops import AuditOut, CacheQuery, ClearedOut, SteeredOut
 from sengol_api.ops.audit import Act
 from sengol_api.ops.steering import Action
+from sengol_api.resilience import Priority
 from sengol_api.review.errors import NotFoundError
 
 
@@ -77,6 +78,7 @@ OPERATIONS = (
             handler=steer(action),
             answer=Success[SteeredOut],
             admin=True,
+            priority=Priority.CRITICAL,
             example=Example(ops_examples.STEERED),
         )
         for word, (action, text) in _STEERING.items()
@@ -92,6 +94,7 @@ OPERATIONS = (
         query=CacheQuery,
         answer=Success[ClearedOut],
         admin=True,
+        priority=Priority.CRITICAL,
         errors=("NOT_FOUND",),
         example=Example(ops_examples.CLEARED),
     ),
@@ -106,6 +109,7 @@ OPERATIONS = (
         query=PageIn,
         answer=Success[AuditOut],
         admin=True,
+        priority=Priority.CRITICAL,
         example=Example(ops_examples.AUDIT),
     ),
 )

@@ -3,7 +3,7 @@
 from sengol_api import __version__
 from sengol_api.api import examples, ops_examples, ops_present, present, wire
 from sengol_api.api.operations import Answer, Call, Example, Operation
-from sengol_api.api.ops_wire import BreakersOut, CachesOut, DetailedOut, ReadyOut
+from sengol_api.api.wire.ops import BreakersOut, CachesOut, DetailedOut, ReadyOut
 
 
 async def health(call: Call) -> Answer:
@@ -68,6 +68,8 @@ OPERATIONS = (
         answer=wire.HealthOut,
         authenticated=False,
         timed=False,
+        limit=None,
+        work=None,
         example=Example(wire.HealthOut(status="ok", timestamp=examples.MOMENT, uptime=3600.5, version=__version__)),
     ),
     Operation(
@@ -84,6 +86,8 @@ OPERATIONS = (
         answer=DetailedOut,
         authenticated=False,
         timed=False,
+        limit=None,
+        work=None,
         example=Example(ops_examples.DETAILED),
         also={503: ("Something is away that this replica cannot do without.", ops_examples.DOWN)},
     ),
@@ -101,6 +105,8 @@ OPERATIONS = (
         answer=ReadyOut,
         authenticated=False,
         timed=False,
+        limit=None,
+        work=None,
         example=Example(ops_examples.READY),
         also={503: ("Not now.", ops_examples.NOT_READY)},
     ),
@@ -115,6 +121,8 @@ OPERATIONS = (
         answer=wire.LiveOut,
         authenticated=False,
         timed=False,
+        limit=None,
+        work=None,
         example=Example(wire.LiveOut(status="ok")),
     ),
     Operation(
@@ -128,6 +136,8 @@ OPERATIONS = (
         answer=CachesOut,
         authenticated=False,
         timed=False,
+        limit=None,
+        work=None,
         example=Example(CachesOut(cache={"vectorSearch": ops_examples.CACHE})),
     ),
     Operation(
@@ -141,6 +151,8 @@ OPERATIONS = (
         answer=BreakersOut,
         authenticated=False,
         timed=False,
+        limit=None,
+        work=None,
         example=Example(BreakersOut(circuit_breakers={"dvecdb": ops_examples.BREAKER})),
     ),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from sengol_api.resilience.backoff import exponential
 from sengol_api.resilience.breaker.options import CircuitBreaker
+from sengol_api.resilience.breaker.probes import Probe, Probes, Ticket
 from sengol_api.resilience.breaker.states import Cause, CircuitBreakerSnapshot, CircuitChanged, CircuitState, Standing
 from sengol_api.resilience.counter import Counter
 from sengol_api.resilience.errors import CircuitOpen, TimedOut
@@ -24,19 +25,6 @@ ISOLATED, DISABLED = CircuitState.ISOLATED, CircuitState.DISABLED
 
 UNTIMED = math.inf
 """When a call started whose time nobody takes: it has taken less than any limit, whatever the options have become meanwhile."""
-
-
-class Probe:
-    """A call that was let through while half-open."""
-
-    __slots__ = ("started",)
-
-    def __init__(self, started: float) -> None:
-        self.started = started
-
-
-Ticket = int | Probe
-"""What a call holds while it is under way: the generation in which it started, or its probe."""
 
 
 def _counted(options: CircuitBreaker) -> tuple[object, ...]:
@@ -64,8 +52,7 @@ class BreakerCore:
         self.generation = 0
         self.admitting = True
         self._cause = Cause.HAND
-        self._probes: set[Probe] = set()
-        self._passed = 0  # probes that succeeded
+        self._probes = Probes()
         self._failures = 0
         self._successes_before = 0
         self._openings = 0  # in a row, without a closing between
@@ -120,10 +107,8 @@ class BreakerCore:
             self._change(HALF_OPEN, "its time open is over", Cause.CALLS)
         if self.state is HALF_OPEN:
             self._drop_hung_probes(now)
-        if self.state is HALF_OPEN and len(self._probes) < self.options.max_probes:
-            probe = Probe(now)
-            self._probes.add(probe)
-            return probe
+        if self.state is HALF_OPEN:
+            return self._probes.begin(now, self.options.max_probes)
         return self.generation if self.admitting else None
 
     def returned(self, ticket: Ticket, result: Any, took: float) -> None:
@@ -149,7 +134,7 @@ class BreakerCore:
         this thread does, and so while it holds the lock.
         """
         if isinstance(ticket, Probe):
-            self._probes.discard(ticket)
+            self._probes.end(ticket)
 
     def _judge(self, ticket: Ticket, decide: Any, outcome: Any, *, when_it_raises: bool) -> bool:
         try:
@@ -168,8 +153,7 @@ class BreakerCore:
         with self._lock:
             slow = self.options.slow_call is not None and took > self.options.slow_call
             if isinstance(ticket, Probe):
-                if ticket in self._probes:
-                    self._probes.discard(ticket)
+                if self._probes.end(ticket):
                     self._probed(error, hint, failed=failed, slow=slow)
             elif ticket == self.generation and self.state is CLOSED:
                 self._watched(error, hint, failed=failed, slow=slow)
@@ -192,13 +176,12 @@ class BreakerCore:
             self._failures += failed
             self._open("a probe failed" if failed else "a probe was slow", error, hint)
             return
-        self._passed += 1
-        if self._passed >= self.options.success_threshold:
+        self._probes.passed += 1
+        if self._probes.passed >= self.options.success_threshold:
             self._close("enough probes succeeded", Cause.CALLS)
 
     def _drop_hung_probes(self, now: float) -> None:
-        # A copy, made in one step: probes that are abandoned leave at any time.
-        if any(now - probe.started >= self.options.probe_timeout for probe in tuple(self._probes)):
+        if self._probes.hung(now, self.options.probe_timeout):
             self._failures += 1
             self._open("a probe did not return in time", None, None)
 
@@ -228,8 +211,7 @@ class BreakerCore:
         self.generation += 1
         self._cause = cause
         self._set_plain()
-        self._probes.clear()
-        self._passed = 0
+        self._probes.start_over()
         self._successes_before = self._successes.value
         if state is not OPEN:
             self._failures = 0
@@ -308,7 +290,7 @@ class BreakerCore:
                 state=self.state,
                 failure_count=self._failures,
                 recent_failures=self._window.tally(now).failures,
-                success_count=self._passed if self.state is HALF_OPEN else self._successes.value - self._successes_before,
+                success_count=self._probes.passed if self.state is HALF_OPEN else self._successes.value - self._successes_before,
                 rejected=self._rejected.value,
                 probes=len(self._probes),
                 next_attempt=None if retry_after is None else self.site.clock.wall() + retry_after,

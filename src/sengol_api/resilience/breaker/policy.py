@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from sengol_api.resilience.breaker.core import UNTIMED, BreakerCore, Ticket
+from sengol_api.resilience.breaker.core import UNTIMED, BreakerCore
 from sengol_api.resilience.breaker.options import CircuitBreaker
+from sengol_api.resilience.breaker.probes import Ticket
 from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot, CircuitState
 from sengol_api.resilience.errors import CircuitOpen, OptionsError, Rejected
 from sengol_api.resilience.options import above

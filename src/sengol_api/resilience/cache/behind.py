@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from sengol_api.resilience.cache.answers import Answer, Result
 from sengol_api.resilience.cache.coalescing import Claim, SharedCalls
 from sengol_api.resilience.cache.copies import pack
 from sengol_api.resilience.cache.envelope import Enclosed
 from sengol_api.resilience.cache.keys import Key, name_of
 from sengol_api.resilience.cache.options import Cache
 from sengol_api.resilience.cache.scope import CacheSource
-from sengol_api.resilience.cache.shelf import Answer, Result, Shelf
+from sengol_api.resilience.cache.shelf import Shelf
 from sengol_api.resilience.cache.states import TierFailed
 from sengol_api.resilience.cache.tier import GuardedTier
 from sengol_api.resilience.counter import Counter

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from sengol_api.api.wire import Out
+from sengol_api.api.wire.base import Out
 
 Status = Annotated[Literal["ok", "degraded", "down"], Meta(description="down: without it this replica cannot serve")]
 Time = Annotated[float, Meta(ge=0, description="milliseconds")]
