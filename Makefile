@@ -59,7 +59,9 @@ lock: $(UV) ## resolve the dependencies again (hash-pinned, for every platform)
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header pyproject.toml -o locks/run.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	    --no-header pyproject.toml --group dev -c locks/run.txt -o locks/dev.txt
+	    --no-header pyproject.toml --extra tracing -c locks/run.txt -o locks/tracing.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header pyproject.toml --group dev -c locks/tracing.txt -o locks/dev.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --group bench -c locks/dev.txt -o locks/bench.txt
 
