@@ -13,10 +13,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sengol_api.api import docs_page
 from sengol_api.api.dispatch import PathEndpoint
 from sengol_api.api.errors import MethodNotAllowedError, respond
+from sengol_api.api.in_flight import InFlight, shutting_down
 from sengol_api.api.middleware import Cors, Faults, RequestContext
 from sengol_api.api.openapi import document
 from sengol_api.api.operations import Operation
-from sengol_api.api.routes import auth, health, incidents, questions, reviews
+from sengol_api.api.routes import admin, auth, health, incidents, questions, reviews
+from sengol_api.api.security import Security
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.review.errors import NotFoundError
 
@@ -26,6 +28,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *questions.OPERATIONS,
     *incidents.OPERATIONS,
     *health.OPERATIONS,
+    *admin.OPERATIONS,
 )
 
 
@@ -92,13 +95,17 @@ def create_app(open_services: Callable[[], AbstractAsyncContextManager[Services]
                 yield
             finally:
                 opened.clear()
+        await services.drain.closed()
+
+    def services() -> Services:
+        if not opened:
+            raise shutting_down()
+        return opened[0]
 
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    endpoints: dict[str, ASGIApp] = {
-        path: PathEndpoint(operations, lambda: opened[0], chosen) for path, operations in by_path.items()
-    }
+    endpoints: dict[str, ASGIApp] = {path: PathEndpoint(operations, services, chosen) for path, operations in by_path.items()}
     endpoints["/openapi.json"] = _Page(lambda: msgspec.json.encode(openapi()), "application/json", {})
     endpoints["/docs"] = _Page(
         lambda: docs_page.page(openapi()).encode(),
@@ -107,7 +114,7 @@ def create_app(open_services: Callable[[], AbstractAsyncContextManager[Services]
     )
     routes = [Route(path, _Labelled(path, app)) for path, app in endpoints.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
-    inner: ASGIApp = Faults(router)
+    inner: ASGIApp = InFlight(Faults(router), lambda: opened[0].drain if opened else None)
     if chosen.origins:
         inner = Cors(
             inner,
@@ -117,4 +124,5 @@ def create_app(open_services: Callable[[], AbstractAsyncContextManager[Services]
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
             max_age=600,
         )
+    inner = Security(inner, hsts_seconds=chosen.hsts_seconds)
     return RequestContext(inner, slow_request=chosen.slow_request)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sengol_api.review.accounts import User
+from sengol_api.review.accounts import Role, User
 from sengol_api.review.reviews import Answer, QuestionSet, Review
 
 Vectors = NDArray[np.float32]
@@ -141,6 +141,12 @@ class UserStore(Protocol):
 
     async def get(self, user_id: str) -> User | None:
         """The account of an id."""
+
+    async def set_role(self, email: str, role: Role) -> User | None:
+        """Give the account of an address another role; the account as it is then, or None when there is none."""
+
+    async def with_role(self, role: Role) -> list[User]:
+        """The accounts of a role, by their addresses."""
 
 
 class ReviewStore(Protocol):
