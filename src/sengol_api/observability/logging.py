@@ -155,7 +155,7 @@ def configure(level: str, style: Literal["auto", "json", "console"], *, threaded
     sys.excepthook = _uncaught
 
 
-def _unraisable(told: Any) -> None:  # noqa: ANN401 - sys.UnraisableHookArgs, or what the toolkit makes in its likeness
+def _unraisable(told: Any) -> None:
     what = told.err_msg if isinstance(told.err_msg, str) else "an error that nobody could catch"
     error = told.exc_value
     _log.error("fault in the background", extra={"what": what}, exc_info=error if isinstance(error, BaseException) else None)
