@@ -18,7 +18,7 @@ class Work:
         self.fault, self.waits = fault, waits
         self.started, self.cancelled = asyncio.Event(), asyncio.Event()
 
-    async def __call__(self, request, *, on_progress=lambda _: None, skip_cache=False):
+    async def __call__(self, request, *, user_id=None, on_progress=lambda _: None, skip_cache=False):
         on_progress(Progress("areas", 1, 2))
         self.started.set()
         try:

@@ -12,6 +12,7 @@ from sengol_api.api import examples, present, wire
 from sengol_api.api.dispatch import out_of_time, wants_stream
 from sengol_api.api.errors import describe, refusal
 from sengol_api.api.operations import MIB, Answer, Call, Example, Operation
+from sengol_api.api.rendering import rendered
 from sengol_api.api.routes.reviews import owned
 from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review.errors import AppError, Problem, ValidationError
@@ -48,12 +49,13 @@ async def generate(call: Call) -> Answer | Response:
     request = to_request(call.body)
     if wants_stream(call.request):
         return StreamingResponse(_events(call, request), headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
-    return Answer(_present(call, await call.services.generate(request, user_id=call.user.id, skip_cache=call.body.skip_cache)))
+    outcome = await call.services.generate(request, user_id=call.user.id, skip_cache=call.body.skip_cache)
+    return Answer(rendered(outcome.generated, _how(call, outcome)))
 
 
-def _present(call: Call, outcome: Outcome) -> wire.GeneratedOut:
+def _how(call: Call, outcome: Outcome) -> wire.GenerationMetadataOut:
     services = call.services
-    return present.generated(outcome, now=services.now(), deadline_ms=call.deadline_ms, attribution=services.attribution)
+    return present.metadata(outcome, now=services.now(), deadline_ms=call.deadline_ms, attribution=services.attribution)
 
 
 def _event(name: str, data: object) -> bytes:
@@ -80,7 +82,8 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
     try:
         while (step := await steps.get()) is not None:
             yield _event("progress", {"stage": step.stage, "done": step.done, "total": step.total})
-        result = _present(call, await task)
+        outcome = await task
+        result = wire.GeneratedOut(**present.content(outcome.generated), generation_metadata=_how(call, outcome))
         for question in [*result.risk_questions, *result.compliance_questions]:
             yield _event("question", question)
         yield _event("result", wire.Success(data=result))

@@ -36,7 +36,8 @@ class BreakerCore:
     """State and rules of one circuit breaker.
 
     While :attr:`admitting`, a call takes :attr:`generation` as its ticket, and a success that nobody has to look at
-    (:attr:`plain`) is one atomic count: neither takes a lock. Everything else does, but for giving a probe slot back.
+    (:attr:`plain`) is one atomic count; before :attr:`shut_until` it is rejected. None of these takes a lock. Everything else does,
+    but for giving a probe slot back.
     """
 
     def __init__(self, options: CircuitBreaker, site: Site) -> None:
@@ -47,7 +48,6 @@ class BreakerCore:
         self._successes = Counter()
         self.count_success = self._successes.add
         self._rejected = Counter()
-        self._count_rejection = self._rejected.add
         self.state = CLOSED
         self.generation = 0
         self.admitting = True
@@ -57,6 +57,7 @@ class BreakerCore:
         self._successes_before = 0
         self._openings = 0  # in a row, without a closing between
         self._retry_at = 0.0
+        self.shut_until = -math.inf
         self._since = site.clock.wall()
         self._window = options.new_window()
         self.options = options
@@ -80,11 +81,6 @@ class BreakerCore:
 
     def enter(self) -> Ticket | CircuitOpen:
         """Let a call through, or say why not."""
-        if self.state is OPEN:
-            wait = self._retry_at - self._now()
-            if wait > 0:  # nothing that could change under a lock: what is open rejects at next to no cost
-                self._count_rejection()
-                return CircuitOpen(self.site.pipeline, self.site.policy, wait)
         with self._lock:
             ticket = self._enter()
             state = self.state
@@ -93,13 +89,16 @@ class BreakerCore:
         return self._rejection(state, wait) if ticket is None else ticket
 
     def _rejection(self, state: CircuitState, wait: float) -> CircuitOpen:
-        self._count_rejection()
-        pipeline, policy = self.site.pipeline, self.site.policy
         if state is OPEN:
-            return CircuitOpen(pipeline, policy, max(0.0, wait))
+            return self.rejection(max(0.0, wait))
         if state is ISOLATED:
-            return CircuitOpen(pipeline, policy, reason="was not made: the circuit breaker was isolated by hand")
-        return CircuitOpen(pipeline, policy, reason="was not made: the circuit breaker is half-open and all its probes are out")
+            return self.rejection(None, "was not made: the circuit breaker was isolated by hand")
+        return self.rejection(None, "was not made: the circuit breaker is half-open and all its probes are out")
+
+    def rejection(self, wait: float | None, reason: str = "") -> CircuitOpen:
+        """The error for a call that is not let through."""
+        self._rejected.add()
+        return CircuitOpen(self.site.pipeline, self.site.policy, wait, reason)
 
     def _enter(self) -> Ticket | None:
         now = self._now()
@@ -208,6 +207,7 @@ class BreakerCore:
     ) -> None:
         previous, self.state = self.state, state
         self.admitting = state in (CLOSED, DISABLED)
+        self.shut_until = self._retry_at if state is OPEN else -math.inf
         self.generation += 1
         self._cause = cause
         self._set_plain()
