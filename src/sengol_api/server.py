@@ -6,8 +6,10 @@ import signal
 import socket
 import threading
 import time
+from contextlib import nullcontext
 from http.client import HTTPConnection
 from itertools import count
+from pathlib import Path
 from typing import Final
 
 from granian import Granian
@@ -16,9 +18,13 @@ from granian.log import LogLevels
 from rich.console import Console
 from starlette.types import ASGIApp
 
+from sengol_api.observability.host import host_directory
+from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.settings import Settings
 
 TARGET: Final = "sengol_api.server:worker"
+_WORKERS: Final = "SENGOL_API_WORKERS"
+"""How a worker is told the directory that it shares with the others: no setting, set by the parent for its children."""
 
 
 _FIRST_REVIEW: Final = """\
@@ -98,7 +104,8 @@ def worker() -> ASGIApp:
     from sengol_api import bootstrap
 
     threading.Thread(target=_stop_after, args=(os.getppid(),), daemon=True, name="parent").start()
-    return bootstrap.application()
+    shared = os.environ.get(_WORKERS)
+    return bootstrap.application(Path(shared) if shared else None)
 
 
 def _stop_after(parent: int) -> None:
@@ -129,5 +136,8 @@ def run(settings: Settings, *, workers: int) -> None:
         backlog=1024,
         log_level=LogLevels.warning,
     )
+    configure_logging(settings.log_level, settings.log_format, threaded=False)  # after granian has configured its own
     announce_when_ready(settings.host, port, workers=workers)
-    server.serve()
+    with host_directory(settings.data_path) if workers > 1 else nullcontext() as shared:
+        os.environ[_WORKERS] = str(shared or "")
+        server.serve()

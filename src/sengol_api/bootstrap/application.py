@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -14,10 +15,13 @@ from sengol_api.bootstrap.corpus import prepare
 from sengol_api.bootstrap.database import start_failure
 from sengol_api.bootstrap.services import open_services
 from sengol_api.data_dir import StartError
+from sengol_api.observability.host import Host
 from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.observability.progress import progress_bar
+from sengol_api.observability.telemetry import Telemetry
+from sengol_api.observability.tracing import start_tracing
 from sengol_api.review.errors import AppError, DatabaseError
-from sengol_api.settings import Settings, load
+from sengol_api.settings import Settings, load, read_environment
 
 _log = logging.getLogger(__name__)
 
@@ -32,20 +36,24 @@ def api_options(settings: Settings) -> ApiOptions:
     )
 
 
-def application() -> ASGIApp:
+def application(workers: Path | None = None) -> ASGIApp:
     """The ASGI application of the environment's settings: what a worker process of a server loads.
 
     Starting up brings schema and corpus up to date and loads the corpus; a start that cannot be says why in one line.
+
+    Args:
+        workers: the directory that the workers of this server share; None for one by itself.
     """
     settings = load()
     configure_logging(settings.log_level, settings.log_format)
+    telemetry = Telemetry(host=Host(workers), tracer=start_tracing(read_environment()))
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Services]:
         try:
             with progress_bar() as bar:
                 await prepare(settings, bar)
-            async with open_services(settings) as services:
+            async with open_services(settings, telemetry.rungs.count) as services:
                 # The corpus lives as long as the process: the collector need not look at it again and again.
                 gc.collect()
                 gc.freeze()
@@ -55,4 +63,4 @@ def application() -> ASGIApp:
             _log.critical("cannot start: %s", start_failure(settings, error) if isinstance(error, DatabaseError) else error)
             os._exit(2)
 
-    return create_app(opened, api_options(settings))
+    return create_app(opened, api_options(settings), telemetry)

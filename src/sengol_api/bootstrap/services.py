@@ -1,7 +1,7 @@
 """Everything that the operations need, wired."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from sengol_api.adapters.answers import Answers, AnswersOptions
@@ -29,10 +29,20 @@ from sengol_api.review.search import SearchIncidents
 from sengol_api.review.space import Spaces, make_space
 from sengol_api.settings import Settings
 
+OnServed = Callable[[str, str], None]
+
+
+def _untold(_dependency: str, _rung: str) -> None:
+    """Nobody counts."""
+
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, on_served: OnServed = _untold) -> AsyncIterator[Services]:
     """Everything that the operations need, from a prepared database.
+
+    Args:
+        settings: where, and how.
+        on_served: is told of each rung that an answer was made from: dependency, rung.
 
     Raises:
         StartError: the database holds no corpus yet.
@@ -64,7 +74,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             reviews=SqlReviewStore(database),
             hasher=hasher,
             tokens=Tokens(jwt_secret(settings), seconds=settings.token_seconds, now=utc_now),
-            generate=Answers(work, options, registry=registry),
+            generate=Answers(work, options, registry=registry, on_served=on_served),
             search=SearchIncidents(corpus, spaces=spaces, keywords=keywords),
             corpus=corpus,
             vocabulary=vocabulary,
