@@ -1,7 +1,7 @@
 """Everything that the operations need, wired."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -37,10 +37,20 @@ from sengol_api.review.search import SearchIncidents
 from sengol_api.review.space import Spaces, make_space
 from sengol_api.settings import Settings
 
+OnServed = Callable[[str, str], None]
+
+
+def _untold(_dependency: str, _rung: str) -> None:
+    """Nobody counts."""
+
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, on_served: OnServed = _untold) -> AsyncIterator[Services]:
     """Everything that the operations need, from a prepared database.
+
+    Args:
+        settings: where, and how.
+        on_served: is told of each rung that an answer was made from: dependency, rung.
 
     Raises:
         StartError: the database holds no corpus yet, or READINESS_REQUIRES names what is no dependency.
@@ -68,7 +78,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         spaces = Spaces(local)
         work = GenerateQuestions(knowledge, spaces=spaces, keywords=keywords, now=utc_now)
         options = AnswersOptions(enabled=settings.cache_enabled, entries=settings.cache_max_size, ttl=settings.cache_ttl)
-        answers = Answers(work, options, registry=registry)
+        answers = Answers(work, options, registry=registry, on_served=on_served)
         dependencies = [
             Dependency(name="database", check=database.ping),
             Dependency(name="embedder", check=partial(embedder.embed, ["well?"])),
