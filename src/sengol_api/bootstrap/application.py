@@ -1,5 +1,6 @@
 """The ASGI application of the environment's settings: what a worker process of a server loads."""
 
+import ctypes
 import gc
 import logging
 import os
@@ -32,6 +33,15 @@ def api_options(settings: Settings) -> ApiOptions:
     )
 
 
+def _settle() -> None:
+    """End the start: the collector need not look at the corpus again and again, and what only the start needed goes back."""
+    gc.collect()
+    gc.freeze()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other allocators do it by themselves
+    if trim is not None:
+        trim(0)
+
+
 def application() -> ASGIApp:
     """The ASGI application of the environment's settings: what a worker process of a server loads.
 
@@ -46,9 +56,7 @@ def application() -> ASGIApp:
             with progress_bar() as bar:
                 await prepare(settings, bar)
             async with open_services(settings) as services:
-                # The corpus lives as long as the process: the collector need not look at it again and again.
-                gc.collect()
-                gc.freeze()
+                _settle()
                 yield services
         except (StartError, AppError, RuntimeError) as error:
             # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.
