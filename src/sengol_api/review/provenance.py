@@ -71,6 +71,12 @@ def note(dependency: str, served: str, reason: str = "") -> None:
         provenance.note(dependency, served, reason)
 
 
+def calls_so_far() -> int:
+    """Requests that were sent since somebody began to collect."""
+    provenance = _current.get()
+    return 0 if provenance is None else provenance.calls
+
+
 def count_call() -> None:
     """A request is sent to another service: say so to whoever collects."""
     provenance = _current.get()

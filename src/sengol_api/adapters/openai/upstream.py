@@ -12,6 +12,7 @@ from sengol_api.adapters.openai.options import Provider
 from sengol_api.adapters.openai.streaming import assembled
 from sengol_api.adapters.openai.taxonomy import from_sdk
 from sengol_api.adapters.openai.validation import Completion, chat_from
+from sengol_api.review.provenance import count_call
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -81,6 +82,7 @@ class Upstream:
         return await self._whole(sdk.embeddings.with_raw_response.create, body)
 
     async def _whole(self, create: Callable[..., Awaitable[Any]], body: Mapping[str, Any]) -> Answered:
+        count_call()
         try:
             response = (await create(**body)).http_response
             return Answered(response.content, response.headers)
@@ -102,6 +104,7 @@ class Upstream:
             ModelError: there is no answer, or it broke off.
         """
         sdk = await self.sdk()
+        count_call()
         try:
             create = sdk.chat.completions.with_raw_response.create
             response: Any = await create(**body, stream=True, stream_options={"include_usage": True})
