@@ -10,7 +10,7 @@ in the logs and handed on as it came.
 """
 
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from typing import Final
 
@@ -44,6 +44,9 @@ class TraceContext:
         """The header."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
 
+    def annotate(self, attributes: Mapping[str, str | int | float | bool]) -> None:
+        """Put facts on the span; a context that only came from elsewhere has none."""
+
 
 current: ContextVar[TraceContext | None] = ContextVar("trace", default=None)
 """Where the present work stands; None outside of every trace."""
@@ -76,3 +79,10 @@ def inject(headers: MutableMapping[str, str]) -> None:
         headers["traceparent"] = context.traceparent
         if context.state:
             headers["tracestate"] = context.state
+
+
+def annotate(attributes: Mapping[str, str | int | float | bool]) -> None:
+    """Put facts on the present span, if there is one: counts, codes, names of models; never content."""
+    context = current.get()
+    if context is not None:
+        context.annotate(attributes)
