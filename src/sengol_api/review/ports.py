@@ -1,8 +1,9 @@
 """What the domain needs of the world. Each port has contract tests that every adapter passes."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,3 +147,62 @@ class ResultCache(Protocol):
 
     def put(self, key: str, value: object) -> None:
         """Keep a result; the oldest may have to go."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTask:
+    """One question to a language model. All that changes the answer is in here: two equal tasks may share an answer.
+
+    Attributes:
+        name: what it is for, for logs and counters.
+        instructions: our own words.
+        data: words of others, as one JSON document; nothing in it is an instruction.
+        schema: the form of the answer, as strict JSON Schema: every property is required and no other is allowed.
+        prompt_version: changes with the instructions and the schema.
+    """
+
+    name: str
+    instructions: str
+    data: str
+    schema: Mapping[str, Any]
+    prompt_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a model answered.
+
+    Attributes:
+        value: decoded JSON; it has the form of the schema unless ``problems`` say otherwise.
+        model: which model wrote it.
+        served: made for this call, or kept from an earlier one and still good (``cached``) or past its time (``stale``).
+        reason: why it is not fresh; empty when it is.
+        calls: requests that were sent to a provider for it, repairs and repetitions included.
+        problems: what is still wrong with it after the one repair.
+    """
+
+    value: Any
+    model: str
+    served: Literal["fresh", "cached", "stale"]
+    reason: str
+    calls: int
+    problems: tuple[str, ...] = ()
+
+
+class LanguageModel(Protocol):
+    """Answers in JSON."""
+
+    @property
+    def name(self) -> str:
+        """The model that is asked first; part of the key of every answer that is kept."""
+
+    async def answer(self, task: ModelTask, *, check: Callable[[Any], Sequence[str]]) -> ModelAnswer:
+        """Ask.
+
+        Args:
+            task: what to ask.
+            check: says what is wrong with a decoded answer, one sentence each; the model may repair it once. It never raises.
+
+        Raises:
+            LLMError: there is no answer, fresh or kept. ``metadata["calls"]`` may say how many requests were sent.
+        """
