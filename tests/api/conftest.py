@@ -13,7 +13,6 @@ import pytest
 from starlette.types import ASGIApp
 
 from sengol_api.adapters.argon2_hasher import Argon2Hasher
-from sengol_api.adapters.memory_cache import MemoryCache
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.schema import migrate
@@ -21,6 +20,7 @@ from sengol_api.adapters.sql.users import SqlUserStore
 from sengol_api.api.app import create_app
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.tokens import Tokens
+from sengol_api.resilience import Registry
 from sengol_api.review.search import SearchIncidents
 from support.asgi import Exchange, running
 from support.builders import make_vocabulary
@@ -147,11 +147,12 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
                 reviews=SqlReviewStore(database),
                 hasher=hasher,
                 tokens=Tokens(SECRET, seconds=3600, now=clock),
-                generate=world.use_case(cache=MemoryCache(max_entries=10, ttl=3600), now=clock),
-                search=SearchIncidents(corpus, embedder=world.embedder, index=world.index, keywords=world.keywords),
+                generate=world.answers(clock, entries=10),
+                search=SearchIncidents(corpus, spaces=world.spaces, keywords=world.keywords),
                 corpus=corpus,
                 vocabulary=make_vocabulary(),
                 attribution="Toy corpus",
+                registry=Registry(),
                 now=clock,
                 started_at=NOON,
             )

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sengol_api.adapters.answers import Answers, AnswersOptions
 from sengol_api.adapters.bm25_index import Bm25Index
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.review.area import Catalogue, ClauseRef, Relevance
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.generate import GenerateQuestions, Knowledge, prepare
+from sengol_api.review.retrieval import MEASURED
+from sengol_api.review.space import Spaces, make_space
 from support.builders import make_area, make_incident, make_regime, make_vocabulary
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -98,14 +101,16 @@ class ToyWorld:
 
     knowledge: Knowledge
     embedder: BagOfWords
-    index: ExactIndex
+    spaces: Spaces
     keywords: Bm25Index
 
-    def use_case(self, cache=None, now=lambda: NOON) -> GenerateQuestions:
+    def use_case(self, now=lambda: NOON, spaces=None, model=None) -> GenerateQuestions:
         """The main job."""
-        return GenerateQuestions(
-            self.knowledge, embedder=self.embedder, index=self.index, keywords=self.keywords, cache=cache, now=now
-        )
+        return GenerateQuestions(self.knowledge, spaces=spaces or self.spaces, keywords=self.keywords, model=model, now=now)
+
+    def answers(self, now=lambda: NOON, **options) -> Answers:
+        """The main job under policies."""
+        return Answers(self.use_case(now), AnswersOptions(**options))
 
 
 async def toy_world(corpus: Corpus | None = None) -> ToyWorld:
@@ -117,6 +122,8 @@ async def toy_world(corpus: Corpus | None = None) -> ToyWorld:
     texts = [incident.searchable for incident in incidents]
     index = ExactIndex(ids, await embedder.embed(texts))
     keywords = Bm25Index(ids, texts)
-    knowledge = await prepare(toy_catalogue(), make_vocabulary(), corpus, embedder, index)
+    catalogue = toy_catalogue()
+    local = await make_space(catalogue.areas, embedder, index, MEASURED)
+    knowledge = await prepare(catalogue, make_vocabulary(), corpus, local)
     embedder.calls.clear()
-    return ToyWorld(knowledge, embedder, index, keywords)
+    return ToyWorld(knowledge, embedder, Spaces(local), keywords)

@@ -17,6 +17,7 @@ from sengol_api.api.errors import (
 )
 from sengol_api.api.operations import MIB, Answer, Call, Operation
 from sengol_api.api.services import ApiOptions, Services
+from sengol_api.resilience import TimedOut, deadline
 from sengol_api.review import errors
 from sengol_api.review.accounts import User
 from sengol_api.review.errors import AppError, AuthenticationError, Problem, ValidationError
@@ -68,16 +69,12 @@ class PathEndpoint:
             return await self._perform(operation, request, 0)
         milliseconds = self._deadline(request)
         try:
-            async with asyncio.timeout(milliseconds / 1000) as limit:
+            with deadline(milliseconds / 1000):
                 return await self._perform(operation, request, milliseconds)
-        except TimeoutError:
-            if not limit.expired():
+        except TimedOut as error:
+            if not error.by_deadline:
                 raise
-            raise errors.TimeoutError(
-                f"The request took longer than the {milliseconds} ms that it had. Ask for less, or allow it more time with "
-                "X-Request-Timeout-Ms, up to the server's REQUEST_TIMEOUT.",
-                {"deadlineMs": milliseconds},
-            ) from None
+            raise out_of_time(milliseconds) from None
 
     def _deadline(self, request: Request) -> int:
         """The client's wish, clamped to the server's limit."""
@@ -108,6 +105,15 @@ class PathEndpoint:
         if isinstance(answer, Answer):
             return Response(answer.encode(), operation.status, dict(answer.headers), "application/json")
         return answer
+
+
+def out_of_time(milliseconds: int) -> errors.TimeoutError:
+    """What a client is told whose time is over."""
+    return errors.TimeoutError(
+        f"The request took longer than the {milliseconds} ms that it had. Ask for less, or allow it more time with "
+        "X-Request-Timeout-Ms, up to the server's REQUEST_TIMEOUT.",
+        {"deadlineMs": milliseconds},
+    )
 
 
 async def _while_connected(request: Request, work: Awaitable[T]) -> T:

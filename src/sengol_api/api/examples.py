@@ -116,6 +116,7 @@ GENERATED: Final = wire.GeneratedOut(
         avg_similarity_score=0.52,
         cache="miss",
         degraded=[],
+        served={"embeddings": ["fresh"]},
         deadline_ms=120_000,
         upstream_calls=0,
         as_of="2026-11-24",
@@ -199,7 +200,9 @@ FOUND: Final = wire.FoundOut(
     derived=[],
     similarity=0.58,
 )
-FOUND_ALL: Final = wire.SearchOut(query=SEARCH.query, incidents=[FOUND], corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION)
+FOUND_ALL: Final = wire.SearchOut(
+    query=SEARCH.query, incidents=[FOUND], degraded=[], corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION
+)
 BATCH: Final = wire.BatchSearchIn(queries=["credential stuffing", "expired certificate outage"], limit=3)
 STATISTICS: Final = wire.StatisticsOut(**_SUMMARY_FIELDS, corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION)
 

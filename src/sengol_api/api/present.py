@@ -11,11 +11,12 @@ from sengol_api.review import weights
 from sengol_api.review.accounts import User
 from sengol_api.review.generate import Outcome
 from sengol_api.review.incident import Incident
+from sengol_api.review.provenance import Degradation
 from sengol_api.review.question import Question
 from sengol_api.review.regime import Regime, Status
 from sengol_api.review.retrieval import Match
 from sengol_api.review.reviews import Review
-from sengol_api.review.search import Found
+from sengol_api.review.search import Findings, Found
 from sengol_api.review.statistics import Spread, Summary
 
 
@@ -132,13 +133,14 @@ def generated(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attributi
     metadata = wire.GenerationMetadataOut(
         timestamp=moment(now),
         generation_time_ms=round(outcome.elapsed_ms, 2),
-        llm_model=None,
+        llm_model=result.model,
         incident_search_count=result.incidents_found,
         avg_similarity_score=result.average_similarity,
         cache=outcome.cache,
-        degraded=[],
+        degraded=degraded(result.degraded),
+        served={dependency: list(rungs) for dependency, rungs in result.served},
         deadline_ms=deadline_ms,
-        upstream_calls=0,
+        upstream_calls=outcome.upstream_calls,
         as_of=result.as_of.isoformat(),
         corpus_version=result.corpus_version,
         catalogue_version=result.catalogue_version,
@@ -157,17 +159,23 @@ def generated(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attributi
     )
 
 
+def degraded(values: Iterable[Degradation]) -> list[wire.DegradedOut]:
+    """What had to be done without."""
+    return [wire.DegradedOut(dependency=each.dependency, served=each.served, reason=each.reason) for each in values]
+
+
 def incident(value: Incident) -> dict[str, Any]:
     """The fields of an incident."""
     fields = {name: getattr(value, name) for name in wire.IncidentOut.__struct_fields__}
     return {key: list(item) if isinstance(item, tuple) else item for key, item in fields.items()}
 
 
-def found(query: str, items: Iterable[Found], *, corpus_version: str, attribution: str) -> wire.SearchOut:
+def found(query: str, items: Iterable[Found], findings: Findings, *, corpus_version: str, attribution: str) -> wire.SearchOut:
     """The incidents that a search found."""
     return wire.SearchOut(
         query=query,
         incidents=[wire.FoundOut(**incident(item.incident), similarity=item.similarity) for item in items],
+        degraded=degraded(findings.degraded),
         corpus_version=corpus_version,
         attribution=attribution,
     )

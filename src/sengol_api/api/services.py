@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sengol_api.api.tokens import Tokens
+from sengol_api.resilience import Registry
 from sengol_api.review.corpus import Corpus
-from sengol_api.review.generate import GenerateQuestions
+from sengol_api.review.generate import Answerer
 from sengol_api.review.ports import PasswordHasher, ReviewStore, UserStore
 from sengol_api.review.search import SearchIncidents
 from sengol_api.review.vocabulary import Vocabulary
@@ -29,16 +30,17 @@ class ApiOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything that a handler may use."""
+    """Everything that a handler may use; ``registry`` has the pipelines of this process."""
 
     users: UserStore
     reviews: ReviewStore
     hasher: PasswordHasher
     tokens: Tokens
-    generate: GenerateQuestions
+    generate: Answerer
     search: SearchIncidents
     corpus: Corpus
     vocabulary: Vocabulary
     attribution: str
+    registry: Registry
     now: Callable[[], dt.datetime]
     started_at: dt.datetime

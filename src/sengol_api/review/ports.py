@@ -139,26 +139,16 @@ class PasswordHasher(Protocol):
         """Whether they belong together. Without a hash it takes as long and is False."""
 
 
-class ResultCache(Protocol):
-    """Keeps finished results for a while."""
-
-    def get(self, key: str) -> object | None:
-        """The result, or None."""
-
-    def put(self, key: str, value: object) -> None:
-        """Keep a result; the oldest may have to go."""
-
-
 @dataclass(frozen=True, slots=True)
 class ModelTask:
-    """One question to a language model. All that changes the answer is in here: two equal tasks may share an answer.
+    """What a language model is asked.
 
     Attributes:
-        name: what it is for, for logs and counters.
-        instructions: our own words.
-        data: words of others, as one JSON document; nothing in it is an instruction.
-        schema: the form of the answer, as strict JSON Schema: every property is required and no other is allowed.
-        prompt_version: changes with the instructions and the schema.
+        name: of the schema, ``questions_ai``.
+        instructions: our words.
+        data: what they are about, as JSON; never instructions.
+        schema: a strict JSON Schema of the answer: every property is required, no others are allowed.
+        prompt_version: changes when the instructions do, so that no answer to earlier ones is taken for one to these.
     """
 
     name: str
@@ -170,15 +160,15 @@ class ModelTask:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model answered.
+    """What it said.
 
     Attributes:
-        value: decoded JSON; it has the form of the schema unless ``problems`` say otherwise.
-        model: which model wrote it.
-        served: made for this call, or kept from an earlier one and still good (``cached``) or past its time (``stale``).
-        reason: why it is not fresh; empty when it is.
-        calls: requests that were sent to a provider for it, repairs and repetitions included.
-        problems: what is still wrong with it after the one repair.
+        value: decoded, and of the schema's form.
+        model: that said it.
+        served: when: for this task now, or earlier and kept.
+        reason: why it is stale; empty when it is not.
+        calls: requests that were sent for it.
+        problems: what the caller's check still finds after the one repair; the rest of the value may be used.
     """
 
     value: Any
@@ -190,19 +180,19 @@ class ModelAnswer:
 
 
 class LanguageModel(Protocol):
-    """Answers in JSON."""
+    """Answers tasks in a given form. It is never believed: the domain checks every part."""
 
     @property
     def name(self) -> str:
-        """The model that is asked first; part of the key of every answer that is kept."""
+        """The model that is asked first."""
 
     async def answer(self, task: ModelTask, *, check: Callable[[Any], Sequence[str]]) -> ModelAnswer:
-        """Ask.
+        """Answer a task.
 
         Args:
-            task: what to ask.
-            check: says what is wrong with a decoded answer, one sentence each; the model may repair it once. It never raises.
+            task: the task.
+            check: what is wrong with a decoded answer, in sentences for one attempt to repair it.
 
         Raises:
-            LLMError: there is no answer, fresh or kept. ``metadata["calls"]`` may say how many requests were sent.
+            LLMError: there is no answer.
         """

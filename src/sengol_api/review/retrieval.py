@@ -10,6 +10,7 @@ from sengol_api.review.corpus import Corpus
 from sengol_api.review.facts import SystemFacts
 from sengol_api.review.incident import Incident
 from sengol_api.review.ports import Hit
+from sengol_api.review.space import Nearness
 
 RRF_K: Final = 60
 SHOWN: Final = 5
@@ -21,8 +22,8 @@ ATTACK_BONUS: Final = 0.5 * _TOP
 INDUSTRY_BONUS: Final = 0.1 * _TOP
 UNTOLD_PENALTY: Final = 0.25 * _TOP
 UNTOLD_BELOW: Final = 60
-STRONG_SIMILARITY: Final = 0.45
-WEAK_SIMILARITY: Final = 0.25
+MEASURED: Final = Nearness(strong=0.45, weak=0.25)
+"""For the local embedder: decision 0004 has the measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,12 @@ def match(
     semantic: Sequence[Hit],
     lexical: Sequence[Hit],
     similarity: Mapping[str, float],
+    nearness: Nearness = MEASURED,
 ) -> list[Match]:
     """The incidents that an area stands on for a system, best first.
 
     Two signs must agree. The incident is among the first 40 by the area's words, and either its text is close in meaning
-    (cosine of at least 0.45), or it is fairly close (0.25) and shares a label or a kind of attack with the area. Decision
+    (a strong cosine), or it is fairly close (a weak one) and shares a label or a kind of attack with the area. Decision
     0004 has the measurement: of the matches by one sign a third were to the point, of those by two about two thirds.
 
     Args:
@@ -93,19 +95,20 @@ def match(
         semantic: ranking by vectors.
         lexical: ranking by words.
         similarity: cosine of the question with every incident of both rankings.
+        nearness: which cosines are strong and weak in the space that they were taken in.
     """
     by_words = {hit.id for hit in lexical[:MATCHES]}
     found = []
     for key, fused in fuse([(semantic, 1.0), (lexical, 1.0)]).items():
         incident = corpus.get(key) if key in by_words else None
         close = min(1.0, max(0.0, similarity.get(key, 0.0)))
-        if incident is None or close < WEAK_SIMILARITY:
+        if incident is None or close < nearness.weak:
             continue
         tie, ties = _tie(area, incident)
-        if not ties and close < STRONG_SIMILARITY:
+        if not ties and close < nearness.strong:
             continue
         standing, also = _standing(facts, incident)
-        near = ("its text is close to this risk",) if close >= STRONG_SIMILARITY else ()
+        near = ("its text is close to this risk",) if close >= nearness.strong else ()
         found.append(Match(incident, close, fused + tie + standing, (*ties, *also, *near)))
     found.sort(key=lambda m: (-m.score, m.incident.id))
     return found

@@ -7,10 +7,9 @@ from sengol_api.review.corpus import Corpus
 from sengol_api.review.ports import Hit
 from sengol_api.review.retrieval import (
     MATCHES,
+    MEASURED,
     SHOWN,
     SHOWN_TIMES,
-    STRONG_SIMILARITY,
-    WEAK_SIMILARITY,
     Match,
     distribute,
     fuse,
@@ -19,7 +18,7 @@ from sengol_api.review.retrieval import (
 )
 from support.builders import make_area, make_facts, make_incident
 
-BETWEEN = (WEAK_SIMILARITY + STRONG_SIMILARITY) / 2
+BETWEEN = (MEASURED.weak + MEASURED.strong) / 2
 rankings = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8).map(lambda ids: [Hit(key, 1.0) for key in ids])
 
 
@@ -58,7 +57,7 @@ def test_what_two_searches_find_stands_before_what_one_finds():
 
 
 def test_an_incident_that_is_close_in_meaning_and_in_words_is_evidence():
-    assert [m.incident.id for m in find([make_incident("a")], semantic=["a"], similarity={"a": STRONG_SIMILARITY})] == ["a"]
+    assert [m.incident.id for m in find([make_incident("a")], semantic=["a"], similarity={"a": MEASURED.strong})] == ["a"]
 
 
 def test_an_incident_told_in_other_words_is_no_evidence_however_close():
@@ -81,7 +80,7 @@ def test_an_incident_that_is_only_fairly_close_needs_a_tie_to_the_area():
 def test_an_incident_that_is_far_is_no_evidence_whatever_its_labels():
     incident = make_incident("a", labels=("LLM01",))
     area = make_area(labels=("LLM01",))
-    assert find([incident], semantic=["a"], lexical=["a"], similarity={"a": WEAK_SIMILARITY - 0.01}, area=area) == []
+    assert find([incident], semantic=["a"], lexical=["a"], similarity={"a": MEASURED.weak - 0.01}, area=area) == []
 
 
 def test_an_id_that_the_corpus_has_not_is_left_out():

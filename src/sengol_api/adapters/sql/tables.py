@@ -81,7 +81,17 @@ incidents = sa.Table(
     sa.Column("origin", sa.String(200), nullable=False, index=True),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
+    # Replicas of the version before read these two; what counts is in incident_vectors.
     sa.Column("embedder", sa.String(100), nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
+
+incident_vectors = sa.Table(
+    "incident_vectors",
+    metadata,
+    sa.Column("embedder", sa.String(100), primary_key=True),
+    sa.Column("incident_id", sa.ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True, index=True),
+    sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
 )
 

@@ -9,10 +9,11 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from sengol_api.api import examples, present, wire
+from sengol_api.api.dispatch import out_of_time
 from sengol_api.api.errors import describe
 from sengol_api.api.operations import MIB, Answer, Call, Example, Operation
 from sengol_api.api.routes.reviews import owned
-from sengol_api.review import errors
+from sengol_api.resilience import TimedOut, deadline
 from sengol_api.review.errors import AppError, Problem, ValidationError
 from sengol_api.review.facts import ReviewRequest
 from sengol_api.review.generate import Outcome, Progress
@@ -47,7 +48,7 @@ async def generate(call: Call) -> Answer | Response:
     request = to_request(call.body)
     if "text/event-stream" in call.request.headers.get("accept", ""):
         return StreamingResponse(_events(call, request), headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
-    return Answer(_present(call, await call.services.generate(request)))
+    return Answer(_present(call, await call.services.generate(request, skip_cache=call.body.skip_cache)))
 
 
 def _present(call: Call, outcome: Outcome) -> wire.GeneratedOut:
@@ -65,8 +66,8 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
 
     async def work() -> Outcome:
         try:
-            async with asyncio.timeout(call.deadline_ms / 1000):
-                return await call.services.generate(request, on_progress=steps.put_nowait)
+            with deadline(call.deadline_ms / 1000):
+                return await call.services.generate(request, on_progress=steps.put_nowait, skip_cache=call.body.skip_cache)
         finally:
             steps.put_nowait(None)
 
@@ -90,8 +91,8 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
 def _told(error: Exception, deadline_ms: int) -> AppError:
     if isinstance(error, AppError):
         return error
-    if isinstance(error, TimeoutError):
-        return errors.TimeoutError(f"The work took longer than its {deadline_ms} ms.", {"deadlineMs": deadline_ms})
+    if isinstance(error, TimedOut):
+        return out_of_time(deadline_ms)
     return AppError("The service has a fault. Tell its operator the request id.")
 
 

@@ -1,7 +1,7 @@
 """The shapes on the wire, by noun."""
 
 from sengol_api.api.wire.accounts import LoginIn, RegisterIn, SessionOut, UserOut
-from sengol_api.api.wire.base import Success
+from sengol_api.api.wire.base import DegradedOut, Success
 from sengol_api.api.wire.incidents import (
     BatchSearchIn,
     BatchSearchOut,
@@ -16,7 +16,6 @@ from sengol_api.api.wire.incidents import (
     SummaryOut,
 )
 from sengol_api.api.wire.questions import (
-    DegradedOut,
     EvidenceOut,
     GeneratedOut,
     GenerateIn,

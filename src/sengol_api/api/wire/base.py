@@ -29,3 +29,14 @@ class Success(Out, Generic[T]):
 
     data: T
     success: bool = True
+
+
+SkipCache = Annotated[bool, Meta(description="Ask every service anew, and keep what they say")]
+
+
+class DegradedOut(Out):
+    """A part of the answer that was not made as it should be."""
+
+    dependency: str
+    served: str
+    reason: str

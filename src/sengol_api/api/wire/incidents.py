@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from sengol_api.api.wire.base import Choices, In, Line, Out
+from sengol_api.api.wire.base import Choices, DegradedOut, In, Line, Out, SkipCache
 from sengol_api.review.incident import CostKind, Kind, Severity
 from sengol_api.validation import CONTROL_FREE
 
@@ -37,6 +37,7 @@ class SearchIn(In):
     query: Query
     filter: FilterIn = msgspec.field(default_factory=FilterIn)
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
+    skip_cache: SkipCache = False
 
 
 class BatchSearchIn(In):
@@ -45,6 +46,7 @@ class BatchSearchIn(In):
     queries: Annotated[list[Query], Meta(min_length=1, max_length=50)]
     filter: FilterIn = msgspec.field(default_factory=FilterIn)
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
+    skip_cache: SkipCache = False
 
 
 class IncidentOut(Out):
@@ -88,6 +90,7 @@ class SearchOut(Out):
 
     query: str
     incidents: list[FoundOut]
+    degraded: list[DegradedOut]
     corpus_version: str
     attribution: str
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from sengol_api.api.wire.base import Choices, In, Line, Out, Text, Texts, Weight
+from sengol_api.api.wire.base import Choices, DegradedOut, In, Line, Out, SkipCache, Text, Texts, Weight
 from sengol_api.api.wire.incidents import SummaryOut
 from sengol_api.review.area import DOMAINS, Domain
 from sengol_api.review.incident import Severity
@@ -41,6 +41,7 @@ class GenerateIn(In):
     max_questions: Annotated[int, Meta(ge=1, le=120, description="Shared evenly by the domains; 75 by default")] = 75
     questions_per_domain: Annotated[int, Meta(ge=1, le=40, description="25 by default")] = 25
     min_weight: Annotated[float, Meta(ge=0, le=1, description="Leave out questions of less final weight; 0 by default")] = 0.0
+    skip_cache: SkipCache = False
 
     def __post_init__(self) -> None:
         if len(self.system_description.strip()) < 10:
@@ -119,14 +120,6 @@ class RegimeOut(Out):
     note: str
 
 
-class DegradedOut(Out):
-    """A part of the answer that was not made as it should be."""
-
-    dependency: str
-    served: str
-    reason: str
-
-
 class UnrecognisedOut(Out):
     """A value that changed nothing because it means nothing to the service."""
 
@@ -144,6 +137,7 @@ class GenerationMetadataOut(Out):
     avg_similarity_score: float
     cache: Literal["hit", "stale", "miss"]
     degraded: list[DegradedOut]
+    served: dict[str, list[str]]
     deadline_ms: int
     upstream_calls: int
     as_of: str

@@ -25,10 +25,11 @@ class DomainOutcome:
 
     Attributes:
         served: where the answer came from; ``evidence`` when nothing of the model is in the questions.
-        reason: what was left out, and why; empty when all that the model wrote was taken.
-        model: which model answered; None when none did.
-        calls: requests that were sent for it.
+        reason: why it is not fresh, in words that may be shown; empty when it is.
+        model: which model is in the questions; None when none is.
+        calls: requests that were sent for an answer.
         reworded: how many questions hold words of the model.
+        refused: how many of the texts and additions of the answer did not pass the checks.
         added: ids of the areas that it added.
     """
 
@@ -38,6 +39,7 @@ class DomainOutcome:
     model: str | None
     calls: int
     reworded: int = 0
+    refused: int = 0
     added: tuple[str, ...] = ()
 
 
@@ -108,8 +110,6 @@ async def _one(
             raise
         reason = "the call of the model was cut off"
     except AppError as error:
-        told = error.metadata.get("calls")
-        calls = told if type(told) is int else calls
         reason = error.message
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a model must never cost a review
         reason = f"the answer of the model could not be used ({type(error).__name__})"
@@ -118,21 +118,12 @@ async def _one(
 
 def _taken(domain: Domain, answer: ModelAnswer, examined: Examined, applied: Applied) -> _Done:
     """What a domain is made of after an answer."""
-    reasons = [answer.reason] if answer.reason else []
-    if examined.unreadable:
-        reasons.append("the answer of the model does not have the form that was asked for")
-    if examined.passed < examined.parts:
-        reasons.append(f"{examined.parts - examined.passed} of {examined.parts} parts of the answer did not pass the checks")
-    used = bool(applied.reworded or applied.added or examined.order)
-    if not used and not reasons:
-        reasons.append("the model suggested nothing")
-    outcome = DomainOutcome(
-        domain,
-        answer.served if used else "evidence",
-        "; ".join(reasons),
-        answer.model if used else None,
-        answer.calls,
-        applied.reworded,
-        applied.added,
-    )
+    refused = examined.parts - examined.passed
+    if applied.reworded or applied.added or examined.order:
+        outcome = DomainOutcome(
+            domain, answer.served, answer.reason, answer.model, answer.calls, applied.reworded, refused, applied.added
+        )
+    else:
+        reason = "nothing of the model's answer passed the checks" if examined.problems else "the model suggested nothing"
+        outcome = DomainOutcome(domain, "evidence", reason, None, answer.calls, refused=refused)
     return applied.questions, examined.order, outcome

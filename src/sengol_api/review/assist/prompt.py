@@ -71,7 +71,7 @@ def task(domain: Domain, reword: Sequence[Question], rank: Sequence[Question], p
         data = _data(domain, reword, rank, places, facts, incidents, characters)
         if estimate_tokens(data) <= MOST_TOKENS:
             break
-    return ModelTask(f"assist.{domain}", INSTRUCTIONS, data, SCHEMA, PROMPT_VERSION)
+    return ModelTask(f"questions_{domain}", INSTRUCTIONS, data, SCHEMA, PROMPT_VERSION)
 
 
 def sent(question: Question, incidents: int = STEPS[0][0]) -> tuple[Match, ...]:

@@ -86,15 +86,16 @@ def _question(text: str) -> Iterator[str]:
         yield "must hold one question mark, at its end"
         return
     first = words(text.lower())[:1]
-    parts = re.split(r"[,;:]\s*", sentences(text)[-1].lower())
+    *parts, last = re.split(r"[,;:]\s*", sentences(text)[-1].lower())
+    if len(words(last)) > 3:  # a mere "are they?" at the end makes no question of a statement
+        parts.append(last)
     if not _REQUEST.isdisjoint(first) or not any(_asks(part) for part in parts):
         yield "must be a question that can be answered, beginning with a word such as Is, Does, Can, How or What"
 
 
 def _asks(part: str) -> bool:
-    """Whether a part of a sentence asks, if need be behind "and", "or" and "but"; a mere "are they?" does not."""
-    meant = [word for word in words(part) if word not in {"and", "or", "but"}]
-    return len(meant) > 3 and meant[0] in _ASKING
+    """Whether a part of a sentence begins to ask, if need be behind "and", "or" and "but"."""
+    return next((word for word in words(part) if word not in {"and", "or", "but"}), "") in _ASKING
 
 
 def _sentence(text: str) -> Iterator[str]:
