@@ -49,16 +49,19 @@ def names(text: str, known: frozenset[str]) -> frozenset[str]:
 
 def content(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning."""
-    return frozenset(word[:STEM] for word in words(text.lower()) if len(word) >= 4 and word not in FUNCTION_WORDS)
+    return frozenset(_stems(text))
 
 
 def denials(text: str) -> list[frozenset[str]]:
-    """What a text denies: for each "no", "not" or "never", the stems of the next four words that carry meaning."""
+    """What a text denies: for each "no", "not" or "never", the stems of the two words before it and the four behind it."""
     found = []
     for match in NEGATION.finditer(text):
-        stems = [word[:STEM] for word in words(text[match.end() :].lower()) if len(word) >= 4 and word not in FUNCTION_WORDS]
-        found.append(frozenset(stems[:4]))
+        found.append(frozenset([*_stems(text[: match.start()])[-2:], *_stems(text[match.end() :])[:4]]))
     return found
+
+
+def _stems(text: str) -> list[str]:
+    return [word[:STEM] for word in words(text.lower()) if len(word) >= 4 and word not in FUNCTION_WORDS]
 
 
 def ordinary(texts: Iterable[str]) -> frozenset[str]:
