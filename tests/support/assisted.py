@@ -18,8 +18,8 @@ from sengol_api.review.retrieval import Match, distribute
 from support.builders import TODAY, make_incident
 
 DESCRIPTION = (
-    "A chatbot answers patients of a hospital group from their medical records and books appointments. It uses a large language model "
-    "with retrieval over clinical guidelines, and stores 2,000 conversations a day in PostgreSQL on AWS."
+    "A chatbot answers patients of a hospital group from their medical records and books appointments. It uses a large language "
+    "model with retrieval over clinical guidelines, and stores 2,000 conversations a day in PostgreSQL on AWS."
 )
 REQUEST = ReviewRequest(
     description=DESCRIPTION,
@@ -121,7 +121,7 @@ def good_item(entry: Mapping) -> dict:
     return {
         "area": entry["area"],
         "question": f"For this chatbot and its patients, {question[0].lower()}{question[1:]}",
-        "importance": f"Patients of the hospital group meet this in a chatbot: {entry['label'].lower()} is a risk in their conversations.",
+        "importance": f"Patients of the hospital group meet this in a chatbot: {entry['label'].lower()} in conversations.",
         "cites": [incident["id"] for incident in first],
         "mitigations": [1, 0],
     }

@@ -21,18 +21,18 @@ _ORDERS: Final = re.compile(
                 "all|any|previous|prior|above|earlier|preceding|your|these|those",
                 "instructions?|prompts?|rules?|orders|text",
             ),
-            _near("reveal|print|repeat|output|display|quote|recite|leak|show", "instructions|prompts?|system message"),
+            _near("reveal|print|repeat|output|display|quote|recite", "instructions|prompts?|system message"),
             _near(
                 "set|change|raise|lower|make|increase|reduce|give",
                 "weights?|scores?|priority|ratings?|confidence",
                 r"to|as|of|=|\d",
             ),
-            _near("cite|quote|reference", r"incidents?|INC-\d+|only"),
+            _near("cite", r"incidents?|INC-\d+|only"),
             _near("add|insert|include|remove|drop|delete|skip|omit|replace|append", "questions?|areas?|citations?|items?"),
             _near("you are|act as|pretend|role-?play", "now|a|an|the|if|to|as", words=1),
             _near("respond|reply|answer|output|return", "only|exclusively|exactly|nothing but", words=1),
             r"\bdeveloper mode\b|\bdo anything now\b|\bjailbreak mode\b|\bend of (?:the )?(?:data|prompt|document)\b",
-            r"^\s*(?:system|assistant|developer)\s*(?:prompt|message)?\s*:",
+            r"^\s*(?:system|assistant|developer)\s+(?:prompt|message|override|note)\s*:|^\s*assistant\s*:",
             r"<\|[^|]{0,40}\|>|\[/?INST\]|<</?SYS>>|</?(?:system|instructions?|data)>|#{2,}\s*(?:system|instructions?|new)",
             r"\bignorier\w*\b.{0,40}\b(?:anweisung|regel|vorgabe)|\bvergiss\b.{0,40}\banweisung",
             r"\b(?:ignora|olvida|ignore|oublie|ignorez|oubliez|esqueça|dimentica)\b.{0,40}\b(?:instruc|istruz|instruç|consigne|regla|règle|regra)",
@@ -41,7 +41,10 @@ _ORDERS: Final = re.compile(
     ),
     re.IGNORECASE | re.MULTILINE,
 )
-_BLOB: Final = re.compile(r"[A-Za-z0-9+/=_]{40,}|(?:[0-9a-f]{2}[\s\\x%]{1,2}){16,}", re.IGNORECASE)
+_BLOB: Final = re.compile(
+    r"(?<![\w/])(?=[a-z0-9+]*[A-Z])(?=[A-Z0-9+]*[a-z])(?=[A-Za-z+]*[0-9])[A-Za-z0-9+]{32,}={0,2}(?![\w/])"
+    r"|(?i:(?:[0-9a-f]{2}[\s\\x%]{1,2}){16,})"
+)
 
 
 def gives_orders(text: str) -> bool:

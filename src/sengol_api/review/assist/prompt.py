@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sengol_api.review.area import Domain
 from sengol_api.review.assist.cleaning import clean
@@ -18,8 +18,25 @@ from sengol_api.review.retrieval import Match
 MOST_TOKENS: Final = 20_000
 LONGEST_DESCRIPTION: Final = 10_000
 LONGEST_TITLE: Final = 120
-STEPS: Final = ((3, 240), (2, 160), (1, 120), (1, 0), (0, 0))
-"""Incidents per area and characters of each, from the richest; the first that fits into the budget is sent."""
+MOST_INCIDENTS: Final = 3
+
+
+class _Room(NamedTuple):
+    """How much is sent: incidents per area, characters of each incident's text and of the description."""
+
+    incidents: int
+    text: int
+    description: int
+
+
+_ROOMS: Final = (
+    _Room(MOST_INCIDENTS, 240, LONGEST_DESCRIPTION),
+    _Room(2, 160, LONGEST_DESCRIPTION),
+    _Room(1, 120, 6_000),
+    _Room(1, 0, 4_000),
+    _Room(0, 0, 2_000),
+)
+"""From the richest; the first that fits into the budget is taken. Only long descriptions in scripts of many tokens need another."""
 
 INSTRUCTIONS: Final = """\
 You help a reviewer of risks. The user's message is one JSON document. It describes a system under review, and the questions that \
@@ -51,10 +68,10 @@ PROMPT_VERSION: Final = f"assist-1-{_FORM}"
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens of a text, rather too many: 3.2 characters of ASCII each, and two bytes of anything else."""
+    """Tokens of a text, rather too many: 3.2 characters of ASCII to a token, 1.5 tokens for a letter beyond, 4 for what is rarer."""
     plain = sum(ch.isascii() for ch in text)
-    other = len(text.encode("utf-8", "replace")) - plain
-    return math.ceil(plain / 3.2 + other / 2)
+    rare = sum(ch > "\uffff" for ch in text)
+    return math.ceil(plain / 3.2 + 1.5 * (len(text) - plain - rare) + 4 * rare)
 
 
 def task(domain: Domain, reword: Sequence[Question], rank: Sequence[Question], places: Places, facts: SystemFacts) -> ModelTask:
@@ -67,14 +84,14 @@ def task(domain: Domain, reword: Sequence[Question], rank: Sequence[Question], p
         places: what it may add.
         facts: the system.
     """
-    for incidents, characters in STEPS:
-        data = _data(domain, reword, rank, places, facts, incidents, characters)
+    for room in _ROOMS:
+        data = _data(domain, reword, rank, places, facts, room)
         if estimate_tokens(data) <= MOST_TOKENS:
             break
     return ModelTask(f"questions_{domain}", INSTRUCTIONS, data, SCHEMA, PROMPT_VERSION)
 
 
-def sent(question: Question, incidents: int = STEPS[0][0]) -> tuple[Match, ...]:
+def sent(question: Question, incidents: int = MOST_INCIDENTS) -> tuple[Match, ...]:
     """The incidents of a question that the model may see: the first of those that the reader sees."""
     return question.related[:incidents]
 
@@ -85,8 +102,7 @@ def _data(
     rank: Sequence[Question],
     places: Places,
     facts: SystemFacts,
-    incidents: int,
-    characters: int,
+    room: _Room,
 ) -> str:
     def full(question: Question) -> Mapping[str, Any]:
         return {
@@ -94,13 +110,13 @@ def _data(
             "label": question.label,
             "question": question.text,
             "mitigations": question.mitigations,
-            "incidents": [_incident(match, characters) for match in sent(question, incidents)],
+            "incidents": [_incident(match, room.text) for match in sent(question, room.incidents)],
         }
 
     document = {
         "domain": domain,
         "system": {
-            "description": clean(facts.description, LONGEST_DESCRIPTION),
+            "description": clean(facts.description, room.description),
             "industry": facts.industry,
             "jurisdictions": sorted(facts.jurisdictions),
             "technology": sorted(facts.tech),

@@ -54,10 +54,7 @@ def content(text: str) -> frozenset[str]:
 
 def denials(text: str) -> list[frozenset[str]]:
     """What a text denies: for each "no", "not" or "never", the stems of the two words before it and the four behind it."""
-    found = []
-    for match in NEGATION.finditer(text):
-        found.append(frozenset([*_stems(text[: match.start()])[-2:], *_stems(text[match.end() :])[:4]]))
-    return found
+    return [frozenset([*_stems(text[: match.start()])[-2:], *_stems(text[match.end() :])[:4]]) for match in NEGATION.finditer(text)]
 
 
 def _stems(text: str) -> list[str]:
