@@ -18,7 +18,7 @@ import numpy as np
 from sengol_api.adapters.catalogue_files import load_catalogue, load_vocabulary
 from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
 from sengol_api.review import selection
-from sengol_api.review.assist.grounding import Grounding
+from sengol_api.review.assist.grounding import Grounding, subjects
 from sengol_api.review.assist.places import Places
 from sengol_api.review.assist.told import content, of_area
 from sengol_api.review.assist.wording import Kind
@@ -85,10 +85,11 @@ class Judge:
     def closeness(self, row: Row, area: str, kind: Kind) -> tuple[float, float, float]:
         """Cosine, part of the area's words that is kept, and part of the text's words that the data have, without incidents."""
         question = self._questions[row["system"]][area]
-        whole = f"{question.label}. {question.text} {question.description} {question.good}"
-        one, other = self._embed([row[kind], question.text if kind == "question" else whole])
+        system = self._systems[row["system"]].description
+        [one, text] = self._embed([row[kind], question.text])
+        other = text if kind == "question" else subjects([question], system, self._embed)[0]
         own, mine = content(question.text), content(row[kind])
-        data = content(" ".join((of_area(question), self._systems[row["system"]].description)))
+        data = content(f"{of_area(question)} {system}")
         return float(one @ other), len(own & mine) / len(own), len(mine & data) / max(1, len(mine))
 
     def others(self, row: Row) -> Iterable[str]:

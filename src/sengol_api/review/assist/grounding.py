@@ -27,9 +27,11 @@ Embed = Callable[[Sequence[str]], Vectors]
 QUESTION_COSINE: Final = 0.5
 QUESTION_KEPT: Final = 0.35
 QUESTION_SUPPORT: Final = 0.7
-IMPORTANCE_COSINE: Final = 0.15
+IMPORTANCE_COSINE: Final = 0.2
 IMPORTANCE_SUPPORT: Final = 0.5
+IMPORTANCE_OWN: Final = 0.1
 PHRASE: Final = 6
+COPY: Final = 8
 MOST_PROBLEMS: Final = 20
 
 
@@ -91,13 +93,16 @@ class Grounding:
         self._embed = embed
         self._rows = {area: row for row, area in enumerate(self._questions)}
         known = list(self._questions.values())
-        self._originals = embed([question.text for question in known]) if known else None
-        self._areas = embed([f"{q.label}. {q.text} {q.description} {q.good}" for q in known]) if known else None
         codes = (facts.industry or "", *sorted(facts.jurisdictions | facts.tech | facts.all_data))
         self._system = " ".join((clean(facts.description, LONGEST_DESCRIPTION), *codes))
+        system = Told.by(self._system)
+        self._told = {question.id: Told.by(of_area(question)) | system for question in known}
+        self._originals = embed([question.text for question in known]) if known else None
+        self._subjects = subjects(known, self._system, embed) if known else None
         texts = [of_incident(match.incident) for question in known for match in sent(question)]
         self._ordinary = ordinary([self._system, *texts, *(of_area(question) for question in (*known, *rank))])
         self._phrases = _phrases(INSTRUCTIONS)
+        self._copied = _phrases(self._system, COPY)
         self.ordered = gives_orders(facts.description) or any(
             gives_orders(f"{match.incident.title}\n{match.incident.text}") for question in known for match in sent(question)
         )
@@ -178,11 +183,12 @@ class Grounding:
         denied, was = denials(item.question), denials(area.text)
         if bool(denied) != bool(was) or any(all(one.isdisjoint(other) for other in was) for one in denied):
             yield "must deny what the area's own question denies, and nothing else"
-        told = Told.by(of_area(area), self._system)
-        yield from self._about_facts(item.question, told, QUESTION_SUPPORT, of_area(area))
+        yield from self._about_facts(item.question, self._told[area.id], QUESTION_SUPPORT, of_area(area))
         own = content(area.text)
         if len(own & content(item.question)) < QUESTION_KEPT * len(own):
             yield "must keep more of the words of the area's own question"
+        if _phrases(item.question, COPY) & self._copied:
+            yield "must not copy a sentence of the description"
 
     def _about_importance(self, item: Item) -> Iterator[str]:
         area = self._questions[item.area]
@@ -196,8 +202,13 @@ class Grounding:
         yield from wording.complaints(item.importance, of_area(area), "importance")
         cited = " ".join(of_incident(seen[key]) for key in item.cites)
         clauses = " ".join(f"{regulation.name} {regulation.clause}" for regulation in area.regulations)
-        told = Told.by(of_area(area), self._system, cited, clauses)
+        told = self._told[area.id] | Told.by(cited, clauses)
         yield from self._about_facts(item.importance, told, IMPORTANCE_SUPPORT, of_area(area))
+        said = content(item.importance)
+        if len(said & content(f"{of_area(area)} {cited}")) < IMPORTANCE_OWN * len(said):
+            yield "must speak of the area as well as of the system"
+        if _phrases(item.importance, COPY) & (self._copied | _phrases(cited, COPY)):
+            yield "must not copy a sentence of the description or of an incident"
 
     def _about_facts(self, text: str, told: Told, support: float, catalogue: str) -> Iterator[str]:
         if numbers(text) - told.numbers:
@@ -212,17 +223,26 @@ class Grounding:
 
     def _about_meaning(self, area: str, kind: wording.Kind, vector: Vectors) -> list[str]:
         row = self._rows[area]
-        if self._originals is None or self._areas is None:
+        if self._originals is None or self._subjects is None:
             return []
         if kind == "importance":
-            return [] if self._areas[row] @ vector >= IMPORTANCE_COSINE else ["must be about the area"]
+            return [] if self._subjects[row] @ vector >= IMPORTANCE_COSINE else ["must be about the area in this system"]
         likeness = self._originals @ vector
         if likeness[row] < QUESTION_COSINE or int(np.argmax(likeness)) != row:
             return ["must stay closer in meaning to the area's own question"]
         return []
 
 
-def _phrases(text: str) -> frozenset[tuple[str, ...]]:
-    """All runs of six words."""
+def _phrases(text: str, length: int = PHRASE) -> frozenset[tuple[str, ...]]:
+    """All runs of so many words."""
     found = wording.words(text.lower())
-    return frozenset(tuple(found[start : start + PHRASE]) for start in range(len(found) - PHRASE + 1))
+    return frozenset(tuple(found[start : start + length]) for start in range(len(found) - length + 1))
+
+
+def subjects(questions: Sequence[Question], system: str, embed: Embed) -> Vectors:
+    """What a reason is about: half the area, half the system, however long the description; unit vectors, one per question."""
+    areas = embed([f"{question.label}. {question.text} {question.description} {question.good}" for question in questions])
+    mixed = areas + embed([system])
+    norms = np.linalg.norm(mixed, axis=1, keepdims=True)
+    found: Vectors = (mixed / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return found

@@ -96,3 +96,7 @@ class Told:
         """What texts tell together."""
         joined = " ".join(texts)
         return cls(numbers(joined), frozenset(_singular(word) for word in words(joined.lower())), content(joined))
+
+    def __or__(self, other: "Told") -> "Told":
+        """What both tell together."""
+        return Told(self.numbers | other.numbers, self.names | other.names, self.content | other.content)
