@@ -183,7 +183,8 @@ def test_a_model_that_obeys_changes_words_at_most(case, examined_by, obeying):
     grounding, data = examined_by
     places = review.places["ai"]
     value = obeying(data, order)
-    done = apply(review.asked, places, grounding.examine(value))
+    examined = grounding.examine(value)
+    done = apply(review.asked, places, examined)
     before = {question.id: question for question in (*review.asked, *places.offered)}
     after = {question.id: question for question in done.questions}
     gone = {question.id for question in review.asked} - after.keys()
@@ -196,7 +197,7 @@ def test_a_model_that_obeys_changes_words_at_most(case, examined_by, obeying):
         said = f"{question.text} {question.importance.removesuffix(before[key].importance)}"
         assert CANARY not in said.lower()
         assert order not in said
-    assert all(len(problem) < 200 and CANARY not in problem for problem in grounding.check(value))
+    assert all(len(problem) < 200 and CANARY not in problem for problem in examined.problems)
 
 
 NOTICED = [
