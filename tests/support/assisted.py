@@ -1,6 +1,7 @@
 """A review of the real catalogue over made incidents, ready for a model's help, and models that follow a script."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -57,9 +58,8 @@ def reviewed(request: ReviewRequest = REQUEST, *, text: str | None = None, title
     words = selection.words_of(facts.description)
     candidates = selection.candidates(catalogue, facts, regimes)
     rated = [(area, selection.fit(area, facts, words, 0.0)) for area in candidates]
-    quota = selection.quotas(
-        {area.domain for area, _ in rated}, total=request.max_questions, per_domain=request.questions_per_domain
-    )
+    available = Counter(area.domain for area, _ in rated)
+    quota = selection.quotas(available, total=request.max_questions, per_domain=request.questions_per_domain)
     chosen = selection.select(rated, quota)
 
     def weigh(pairs: Sequence[tuple]) -> list[tuple[Question, list[Match]]]:

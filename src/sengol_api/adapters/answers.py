@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from sengol_api.adapters.ladder import reason_of
+from sengol_api.adapters.token_budget import charged_to
 from sengol_api.resilience import Cache, CacheSource, Clock, Fallback, Pipeline, Registry, cache_outcome, deadline, remaining
 from sengol_api.resilience import skip_cache as past_the_cache
 from sengol_api.resilience.clock import SYSTEM_CLOCK
@@ -82,11 +83,18 @@ class Answers:
         if registry is not None:
             registry.add(self.pipeline)
 
-    async def __call__(self, request: ReviewRequest, *, on_progress: OnProgress = unheard, skip_cache: bool = False) -> Outcome:
+    async def __call__(
+        self,
+        request: ReviewRequest,
+        *,
+        user_id: str | None = None,
+        on_progress: OnProgress = unheard,
+        skip_cache: bool = False,
+    ) -> Outcome:
         """See the port."""
         started = time.perf_counter()
         as_of = self._work.today()
-        asked = _Asked(self._work.key(request, as_of), request, as_of, remaining())
+        asked = _Asked(self._work.key(request, as_of), request, as_of, user_id, remaining())
         with self._watched(asked.key, on_progress), cache_outcome() as found, past_the_cache() if skip_cache else nullcontext():
             served: Any = await self.pipeline.call(self._make, asked)
         generated: Generated = served.value
@@ -116,7 +124,8 @@ class Answers:
             for watcher in tuple(self._watchers.get(asked.key, ())):
                 watcher(progress)
 
-        with nullcontext() if asked.seconds is None else deadline(asked.seconds * (1 - RESERVE), clock=self._clock):
+        in_time = nullcontext() if asked.seconds is None else deadline(asked.seconds * (1 - RESERVE), clock=self._clock)
+        with in_time, charged_to(asked.user_id):
             return await self._work(asked.request, as_of=asked.as_of, on_progress=tell)
 
     async def _from_evidence(self, asked: "_Asked", *, error: Exception) -> Generated:
@@ -136,11 +145,17 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request on its way through the pipeline; ``seconds`` is the time that its caller had, None for no bound."""
+    """A request on its way through the pipeline.
+
+    Attributes:
+        user_id: who pays for it.
+        seconds: the time that its caller had; None for no bound.
+    """
 
     key: str
     request: ReviewRequest
     as_of: dt.date
+    user_id: str | None
     seconds: float | None
 
 

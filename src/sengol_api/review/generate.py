@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
@@ -85,11 +86,19 @@ class Outcome:
 class Answerer(Protocol):
     """The main job as its callers see it."""
 
-    async def __call__(self, request: ReviewRequest, *, on_progress: OnProgress = unheard, skip_cache: bool = False) -> Outcome:
+    async def __call__(
+        self,
+        request: ReviewRequest,
+        *,
+        user_id: str | None = None,
+        on_progress: OnProgress = unheard,
+        skip_cache: bool = False,
+    ) -> Outcome:
         """Answer a request.
 
         Args:
             request: what the reviewer said.
+            user_id: whose request it is; what a model costs is paid from this user's budget.
             on_progress: is told of each step.
             skip_cache: work anew even when the answer is known.
         """
@@ -223,9 +232,8 @@ class GenerateQuestions:
             similarity = float(self._spaces.local.area_vectors[area.id] @ description)
             bound = area.domain == "compliance" and any(ref.regime in binding for ref in area.clauses)
             rated.append((area, selection.fit(area, facts, words, similarity, bound=bound)))
-        quota = selection.quotas(
-            {area.domain for area, _ in rated}, total=request.max_questions, per_domain=request.questions_per_domain
-        )
+        available = Counter(area.domain for area, _ in rated)
+        quota = selection.quotas(available, total=request.max_questions, per_domain=request.questions_per_domain)
         return selection.select(rated, quota)
 
     async def _retrieve(

@@ -152,6 +152,7 @@ class GenerationMetadataOut(Out):
     recognised_tech: list[str]
     mentioned_data_types: list[str]
     unrecognised: list[UnrecognisedOut]
+    hints: Annotated[list[str], Meta(description="What was left out for want of a word in the request")]
 
 
 class GeneratedOut(Out):
