@@ -62,7 +62,7 @@ Write plain English in British spelling. Use a number, a name or a fact only whe
 the system has it. Do not judge whether the system is safe. Do not address the reader and do not speak of yourself. No links, no \
 markup, no code. Leave an entry out rather than guess.
 """
-_FORM: Final = hashlib.sha256((INSTRUCTIONS + json.dumps(dict(SCHEMA), sort_keys=True)).encode()).hexdigest()[:8]
+_FORM: Final = hashlib.sha256((INSTRUCTIONS + json.dumps(SCHEMA, sort_keys=True)).encode()).hexdigest()[:8]
 PROMPT_VERSION: Final = f"assist-1-{_FORM}"
 """Changes when a word of the instructions or of the schema does."""
 

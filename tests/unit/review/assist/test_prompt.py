@@ -51,13 +51,13 @@ def test_another_description_domain_or_place_gives_another_task(review):
 def test_instructions_and_schema_are_the_same_for_all(review):
     tasks = [asked(review, domain) for domain in DOMAINS]
     assert len({one.instructions for one in tasks}) == 1
-    assert len({json.dumps(dict(one.schema)) for one in tasks}) == 1
+    assert len({json.dumps(one.schema) for one in tasks}) == 1
     assert {one.name for one in tasks} == {f"questions_{domain}" for domain in DOMAINS}
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", one.name) for one in tasks)
 
 
 def test_the_version_is_made_of_the_instructions_and_the_schema(review):
-    form = hashlib.sha256((INSTRUCTIONS + json.dumps(dict(SCHEMA), sort_keys=True)).encode()).hexdigest()
+    form = hashlib.sha256((INSTRUCTIONS + json.dumps(SCHEMA, sort_keys=True)).encode()).hexdigest()
     assert asked(review).prompt_version == PROMPT_VERSION
     assert PROMPT_VERSION.endswith(form[:8])
 

@@ -18,12 +18,12 @@ def objects(schema):
 
 
 def test_the_schema_keeps_to_what_strict_mode_takes():
-    for part in objects(dict(SCHEMA)):
+    for part in objects(SCHEMA):
         assert part.keys() <= {"type", "properties", "required", "additionalProperties", "items"}
         if part["type"] == "object":
             assert part["required"] == list(part["properties"])
             assert part["additionalProperties"] is False
-    json.dumps(dict(SCHEMA))
+    json.dumps(SCHEMA)
 
 
 def test_an_answer_in_the_form_is_read():
