@@ -19,21 +19,15 @@ def _object(**properties: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
 
 # The same for every request, without the ids of this one: a provider compiles a schema that it sees for the first time,
 # which takes seconds, and in strict mode it refuses bounds such as maxLength.
-SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
-    _object(
-        order=_NAMES,
-        add=_NAMES,
-        items={
-            "type": "array",
-            "items": _object(
-                area=_TEXT,
-                question=_TEXT,
-                importance=_TEXT,
-                cites=_NAMES,
-                mitigations={"type": "array", "items": {"type": "integer"}},
-            ),
-        },
-    ),
+SCHEMA: Final[Mapping[str, Any]] = _object(
+    order=_NAMES,
+    add=_NAMES,
+    items={
+        "type": "array",
+        "items": _object(
+            area=_TEXT, question=_TEXT, importance=_TEXT, cites=_NAMES, mitigations={"type": "array", "items": {"type": "integer"}}
+        ),
+    },
 )
 
 
