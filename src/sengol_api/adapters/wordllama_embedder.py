@@ -58,6 +58,10 @@ class WordLlamaEmbedder:
             return self._embed(texts)
         return await asyncio.to_thread(self._embed, texts)
 
+    def embed_now(self, texts: Sequence[str]) -> Vectors:
+        """The same at once, for a few short texts in the midst of a check."""
+        return self._embed(texts)
+
     def _loaded(self) -> "tuple[Tokenizer, Vectors]":
         with self._loading:
             if self._model is None:

@@ -99,6 +99,8 @@ def question(value: Question) -> wire.QuestionOut:
         related_incidents=[related(match) for match in value.related],
         generated_from=value.generated_from,
         confidence=value.confidence,
+        catalogue_text=value.catalogue_text,
+        cited_incidents=list(value.cited),
     )
 
 
