@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test check lint types layers fuzz mutate eval bench simulate docs lock openapi clean
+.PHONY: help run setup test check lint types layers fuzz mutate eval bench bench-http simulate docs lock openapi clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -44,6 +44,9 @@ eval: .venv/.dev ## quality of the search and of the questions' evidence, agains
 bench: .venv/.bench ## speed and size of the main job and of the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/toolkit
+
+bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
+	$(BIN)/python bench/fastify
 
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations

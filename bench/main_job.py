@@ -34,10 +34,11 @@ DOMAINS = ["ai", "cyber", "cloud"]
 
 
 @contextmanager
-def server(data_dir: Path, *options: str) -> Iterator[tuple[str, int, float]]:
-    """A running server: its address, its process id, and the seconds until it was ready."""
+def server(data_dir: Path, *options: str, pinned: int | None = None) -> Iterator[tuple[str, int, float]]:
+    """A running server, on one core if so wished: its address, its process id, and the seconds until it was ready."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+    command = [] if pinned is None else ["taskset", "-c", str(pinned)]
+    command += [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
     environment = {**os.environ, "LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1", "RATE_LIMIT_PER_MINUTE": "1000000000"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     try:

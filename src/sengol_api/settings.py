@@ -44,10 +44,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         str,
         _about("key of the tokens, at least 32 characters; empty in development: made and kept in DATA_DIR", secret=True),
     ] = ""
+    jwt_previous_secrets: Annotated[
+        str, _about("keys that only check tokens, with commas between: the last one, or the one to come", secret=True)
+    ] = ""
     jwt_expires_in: Annotated[
         str, matching(r"^[1-9][0-9]{0,6}[smhd]" + END, "a number with s, m, h or d: 30m, 12h, 7d"), _about("life of a token")
     ] = "7d"
     allowed_origins: Annotated[str, _about("origins of browsers that may call, with commas between; * for any; empty: none")] = ""
+    hsts_seconds: Annotated[
+        Annotated[int, Meta(ge=0, le=63_072_000)], _about("Strict-Transport-Security, where TLS ends before us; 0: not sent", "s")
+    ] = 0
     trusted_proxies: Annotated[
         str, _about("addresses or networks (10.0.0.0/8, ::1) of proxies whose X-Forwarded-For is believed, with commas between")
     ] = ""
@@ -55,8 +61,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     request_timeout: Annotated[Milliseconds, _about("total time of a request; health routes are exempt", "ms")] = 120_000
     shutdown_timeout: Annotated[Milliseconds, _about("time that requests in flight have to finish on SIGTERM", "ms")] = 30_000
     shutdown_drain_delay: Annotated[
-        Annotated[int, Meta(ge=0)], _about("time between not ready and the end of listening", "ms", later=True)
+        Annotated[int, Meta(ge=0, le=600_000)], _about("time between not ready and the end of listening", "ms")
     ] = 0
+    header_timeout: Annotated[
+        Annotated[int, Meta(ge=100, le=600_000)], _about("time for the head of a request; an idle connection is kept as long", "ms")
+    ] = 30_000
     slow_request_ms: Annotated[Milliseconds, _about("requests that take longer are logged as slow", "ms")] = 5000
     rate_limit_per_minute: Annotated[
         Annotated[int, Meta(ge=1)], _about("requests per minute of a user, or of an address without a valid token")
@@ -64,7 +73,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     login_limit_per_minute: Annotated[
         Annotated[int, Meta(ge=1)], _about("attempts per minute of an address to log in or register")
     ] = 10
-    readiness_requires: Annotated[str, _about("what a replica cannot do without, with commas between", later=True)] = "database"
+    readiness_requires: Annotated[str, _about("dependencies without which a replica is not ready, with commas between")] = (
+        "database"
+    )
 
     cache_enabled: Annotated[bool, _about("keep finished answers")] = True
     cache_ttl: Annotated[Annotated[int, Meta(ge=1)], _about("life of a kept answer", "s")] = 3600
@@ -109,6 +120,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     def token_seconds(self) -> int:
         """Life of a token in seconds."""
         return int(self.jwt_expires_in[:-1]) * _UNIT_SECONDS[self.jwt_expires_in[-1]]
+
+    @property
+    def previous_secrets(self) -> tuple[str, ...]:
+        """Keys that only check tokens."""
+        return tuple(_listed(self.jwt_previous_secrets))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Dependencies that this replica cannot do without."""
+        return tuple(_listed(self.readiness_requires))
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -222,6 +243,9 @@ def _wrong_secret(values: Mapping[str, Any]) -> Iterator[str]:
         got = f"{length} characters" if length else "nothing"
         where = "with ENVIRONMENT=production it" if production else "it"
         yield f"  JWT_SECRET: got {got}; {where} takes at least 32 random characters: openssl rand -base64 48"
+    short = [len(secret) for secret in _listed(str(values.get("JWT_PREVIOUS_SECRETS", ""))) if len(secret) < 32]
+    if short:
+        yield f"  JWT_PREVIOUS_SECRETS: got a key of {short[0]} characters; each takes at least 32"
 
 
 def _wrong_proxies(values: Mapping[str, Any]) -> Iterator[str]:

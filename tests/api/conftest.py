@@ -13,6 +13,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from sengol_api.adapters.argon2_hasher import Argon2Hasher
+from sengol_api.adapters.sql.audit import SqlAuditLog
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.schema import migrate
@@ -22,6 +23,10 @@ from sengol_api.api.gate import Gate, GateOptions
 from sengol_api.api.limits import LimitOptions, Limits
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.tokens import Tokens
+from sengol_api.ops.background import Background
+from sengol_api.ops.drain import Drain
+from sengol_api.ops.health import Dependency, Health
+from sengol_api.ops.steering import Steering
 from sengol_api.resilience import Registry
 from sengol_api.review.search import SearchIncidents
 from support.asgi import Exchange, running
@@ -144,6 +149,7 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
             stack.push_async_callback(database.close)
             stack.callback(hasher.close)
             corpus = world.knowledge.corpus
+            registry, drain = Registry(), Drain()
             services = Services(
                 users=SqlUserStore(database),
                 reviews=SqlReviewStore(database),
@@ -154,11 +160,15 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
                 corpus=corpus,
                 vocabulary=make_vocabulary(),
                 attribution="Toy corpus",
-                registry=Registry(),
                 limits=Limits(LimitOptions(requests_per_minute=100_000, logins_per_minute=100_000)),
                 gate=Gate(GateOptions()),
                 now=clock,
                 started_at=NOON,
+                registry=registry,
+                health=Health([Dependency(name="database", check=database.ping)], registry, required=["database"]),
+                steering=Steering(registry, SqlAuditLog(database), now=clock),
+                background=Background(),
+                drain=drain,
             )
             services = replace(services, **others)
 

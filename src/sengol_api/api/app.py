@@ -13,11 +13,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sengol_api.api import docs_page
 from sengol_api.api.dispatch import PathEndpoint
 from sengol_api.api.errors import MethodNotAllowedError, respond_to
+from sengol_api.api.in_flight import InFlight, shutting_down
 from sengol_api.api.middleware import Cors, Faults, RequestContext
 from sengol_api.api.openapi import document
 from sengol_api.api.operations import Operation
-from sengol_api.api.routes import auth, health, incidents, questions, reviews
+from sengol_api.api.routes import admin, auth, health, incidents, questions, reviews
 from sengol_api.api.routes.metrics import Metrics
+from sengol_api.api.security import Security
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.observability.events import observe
 from sengol_api.observability.telemetry import Telemetry
@@ -29,6 +31,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *questions.OPERATIONS,
     *incidents.OPERATIONS,
     *health.OPERATIONS,
+    *admin.OPERATIONS,
 )
 
 
@@ -102,13 +105,17 @@ def create_app(
                 yield
             finally:
                 opened.clear()
+        await services.drain.closed()
+
+    def services() -> Services:
+        if not opened:
+            raise shutting_down()
+        return opened[0]
 
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    endpoints: dict[str, ASGIApp] = {
-        path: PathEndpoint(operations, lambda: opened[0], chosen) for path, operations in by_path.items()
-    }
+    endpoints: dict[str, ASGIApp] = {path: PathEndpoint(operations, services, chosen) for path, operations in by_path.items()}
     endpoints["/openapi.json"] = _Page(lambda: msgspec.json.encode(openapi()), "application/json", {})
     endpoints["/docs"] = _Page(
         lambda: docs_page.page(openapi()).encode(),
@@ -118,14 +125,15 @@ def create_app(
     endpoints["/metrics"] = Metrics(telling)
     routes = [Route(path, _Labelled(path, app)) for path, app in endpoints.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
-    inner: ASGIApp = Faults(router)
+    inner: ASGIApp = InFlight(Faults(router), lambda: opened[0].drain if opened else None)
     if chosen.origins:
         inner = Cors(
             inner,
             allow_origins=chosen.origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "X-Request-Id", "X-Request-Timeout-Ms"],
-            expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "X-Priority", "X-Request-Id", "X-Request-Timeout-Ms"],
+            expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
             max_age=600,
         )
+    inner = Security(inner, hsts_seconds=chosen.hsts_seconds)
     return RequestContext(inner, slow_request=chosen.slow_request, telemetry=telling)

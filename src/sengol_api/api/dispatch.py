@@ -25,7 +25,7 @@ from sengol_api.api.services import ApiOptions, Services
 from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review import errors
 from sengol_api.review.accounts import User
-from sengol_api.review.errors import AppError, AuthenticationError, Problem, ValidationError
+from sengol_api.review.errors import AppError, AuthenticationError, AuthorizationError, Problem, ValidationError
 from sengol_api.validation import check, decode
 
 T = TypeVar("T")
@@ -105,6 +105,8 @@ class PathEndpoint:
 
         async def perform(admit: Admit) -> Response:
             caller = await _account(services, user_id) if user_id is not None else None
+            if operation.admin:
+                _only_admins(caller)
             body, query = await _inputs(operation, request)
             call = Call(
                 services=services,
@@ -120,7 +122,7 @@ class PathEndpoint:
             doing = operation.handler(call)
             answer = await (_while_connected(request, doing) if operation.streams else doing)
             if isinstance(answer, Answer):
-                return Response(answer.encode(), operation.status, dict(answer.headers), "application/json")
+                return Response(answer.encode(), answer.status or operation.status, dict(answer.headers), "application/json")
             return answer
 
         if work is None:
@@ -197,6 +199,12 @@ async def _account(services: Services, user_id: str) -> User:
     if user is None:
         raise AuthenticationError("The account of this token no longer exists. Register again.")
     return user
+
+
+def _only_admins(caller: User | None) -> None:
+    if caller is None or caller.role != "admin":
+        _log.warning("an account without the role asked for an admin route", extra={"account": caller.id if caller else None})
+        raise AuthorizationError("This needs an administrator. On the host, «sengol-api admin grant EMAIL» makes one.")
 
 
 async def _inputs(operation: Operation, request: Request) -> tuple[Any, Any]:

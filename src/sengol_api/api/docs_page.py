@@ -167,7 +167,7 @@ def _codes(operation: dict[str, Any], status: str) -> list[str]:
     response = operation["responses"][status]
     if reference := response.get("$ref"):
         return [reference.rpartition("/")[2]]
-    return [] if status.startswith("2") else list(response["content"]["application/json"]["examples"])
+    return [] if status.startswith("2") else list(response["content"]["application/json"].get("examples", ()))
 
 
 def _error_table(document: dict[str, Any]) -> str:

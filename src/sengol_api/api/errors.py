@@ -21,6 +21,7 @@ STATUS: Final[dict[str, tuple[int, str]]] = {
     "CONFLICT": (412, "The review changed since it was read (If-Match)."),
     "PAYLOAD_TOO_LARGE": (413, "The body is larger than the route takes."),
     "UNSUPPORTED_MEDIA_TYPE": (415, "The body is not declared as application/json."),
+    "HEADERS_TOO_LARGE": (431, "The headers of the request are larger than the service takes."),
     "RATE_LIMIT_ERROR": (429, "Too many requests; wait for Retry-After seconds."),
     "INTERNAL_ERROR": (500, "A fault of the service; the request id finds it in the log."),
     "DATABASE_ERROR": (500, "The store of record failed; nothing was changed."),
@@ -48,6 +49,18 @@ class UnsupportedMediaTypeError(AppError):
     """The body is not declared as JSON."""
 
     code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class HeadersTooLargeError(AppError):
+    """The head of the request is larger than the service takes."""
+
+    code = "HEADERS_TOO_LARGE"
+
+
+class ShuttingDownError(AppError):
+    """This replica is stopping."""
+
+    code = "SHUTTING_DOWN"
 
 
 class OverloadedError(AppError):

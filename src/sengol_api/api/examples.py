@@ -243,6 +243,7 @@ _ERRORS: Final[list[tuple[str, int, str, dict[str, Any]]]] = [
     ),
     ("PAYLOAD_TOO_LARGE", 413, "The body is larger than the 1 MiB that this route takes.", {"limitBytes": 1048576}),
     ("UNSUPPORTED_MEDIA_TYPE", 415, "The body must be JSON and say so.", {"contentType": "text/plain"}),
+    ("HEADERS_TOO_LARGE", 431, "The headers take 65600 bytes together.", {"limitBytes": 32768}),
     ("RATE_LIMIT_ERROR", 429, "More than 100 requests in a minute.", {"retryAfter": 12}),
     ("INTERNAL_ERROR", 500, "The service has a fault. Tell its operator the request id.", {}),
     (
@@ -255,7 +256,7 @@ _ERRORS: Final[list[tuple[str, int, str, dict[str, Any]]]] = [
     ("LLM_ERROR", 503, "The language model failed.", {}),
     ("CIRCUIT_BREAKER_OPEN", 503, "d-vecDB fails and is not called for now.", {"retryAfter": 30}),
     ("OVERLOADED", 503, "The service has more to do than it can.", {"retryAfter": 2}),
-    ("SHUTTING_DOWN", 503, "This replica is stopping.", {"retryAfter": 1}),
+    ("SHUTTING_DOWN", 503, "This replica is stopping. Ask again: another one serves.", {"retryAfter": 1}),
 ]
 ERRORS: Final[dict[str, wire.ErrorOut]] = {
     code: wire.ErrorOut(error=text, code=code, status_code=status, metadata=metadata, request_id="9b2f0c4e")

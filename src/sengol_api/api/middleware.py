@@ -53,7 +53,7 @@ class RequestContext:
         token = current_request_id.set(identity)
         here = trace.set(parent)
         span = None if self._tracer is None else self._tracer.request(method, scope["scheme"], parent)
-        own_headers = [(b"x-request-id", identity.encode()), (b"x-content-type-options", b"nosniff")]
+        own_headers = [(b"x-request-id", identity.encode())]
         status = 0
 
         async def sender(message: Message) -> None:

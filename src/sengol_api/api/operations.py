@@ -67,6 +67,8 @@ class Operation:
         query: the type of the query string.
         answer: the type of the answer, the ``Success`` envelope included.
         streams: answers as a stream of events too, and works long enough to be stopped when the client goes away.
+        admin: only for administrators.
+        also: further answers by status, in words and as an example of the same type: a health route that says "no".
         limit: which limit counts it; None for none.
         work: how much there is to do: what is heavy is let in by a limit of its own. None: it is always let in.
         priority: its class when there is more to do than can be done.
@@ -90,6 +92,8 @@ class Operation:
     errors: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     streams: bool = False
+    admin: bool = False
+    also: Mapping[int, tuple[str, Any]] = field(default_factory=dict)
     limit: LimitName | None = "requests"
     work: Work | None = "light"
     priority: Priority = Priority.INTERACTIVE
@@ -97,15 +101,17 @@ class Operation:
     @property
     def all_errors(self) -> tuple[str, ...]:
         """Every code that it can answer with."""
-        codes = ["INTERNAL_ERROR", *self.errors]
+        codes = ["HEADERS_TOO_LARGE", "INTERNAL_ERROR", *self.errors]
         if self.timed:
-            codes += ["TIMEOUT_ERROR", "VALIDATION_ERROR"]
+            codes += ["SHUTTING_DOWN", "TIMEOUT_ERROR", "VALIDATION_ERROR"]
         if self.limit is not None:
             codes.append("RATE_LIMIT_ERROR")
         if self.work is not None:
             codes.append("OVERLOADED")
         if self.authenticated:
             codes += ["AUTHENTICATION_ERROR", "DATABASE_ERROR"]
+        if self.admin:
+            codes.append("AUTHORIZATION_ERROR")
         if self.body is not None:
             codes += ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"]
         if "{" in self.path:
@@ -115,10 +121,11 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives: data for the envelope, or bare, and headers."""
+    """What a handler gives: data for the envelope, or bare, and headers; the operation's status if it names no other."""
 
     data: Any
     bare: bool = False
+    status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:

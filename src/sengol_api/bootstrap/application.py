@@ -1,5 +1,6 @@
 """The ASGI application of the environment's settings: what a worker process of a server loads."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -20,6 +21,8 @@ from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.observability.progress import progress_bar
 from sengol_api.observability.telemetry import Telemetry
 from sengol_api.observability.tracing import start_tracing
+from sengol_api.ops.signals import drains_on_sigterm
+from sengol_api.ops.watchdog import LoopWatch
 from sengol_api.review.errors import AppError, DatabaseError
 from sengol_api.settings import Settings, load, read_environment
 
@@ -32,17 +35,19 @@ def api_options(settings: Settings) -> ApiOptions:
         request_timeout=settings.request_timeout,
         slow_request=settings.slow_request_ms,
         origins=settings.origins,
+        hsts_seconds=settings.hsts_seconds,
         trusted_proxies=settings.proxies,
     )
 
 
-def application(workers: Path | None = None) -> ASGIApp:
+def application(workers: Path | None = None, *, supervised: bool = False) -> ASGIApp:
     """The ASGI application of the environment's settings: what a worker process of a server loads.
 
     Starting up brings schema and corpus up to date and loads the corpus; a start that cannot be says why in one line.
 
     Args:
         workers: the directory that the workers of this server share; None for one by itself.
+        supervised: a parent starts another process when this one ends, and decides alone what a second signal means.
     """
     settings = load()
     configure_logging(settings.log_level, settings.log_format)
@@ -57,6 +62,9 @@ def application(workers: Path | None = None) -> ASGIApp:
                 # The corpus lives as long as the process: the collector need not look at it again and again.
                 gc.collect()
                 gc.freeze()
+                drains_on_sigterm(services.drain, again=(lambda: None) if supervised else None)
+                if supervised:
+                    LoopWatch(asyncio.get_running_loop()).start()
                 yield services
         except (StartError, AppError, RuntimeError) as error:
             # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.

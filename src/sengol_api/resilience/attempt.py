@@ -129,9 +129,6 @@ def resumed(work: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any
     while waiting is not ENDED:
         try:
             yield waiting
-        except GeneratorExit:
-            work.close()
-            raise
         except BaseException as error:  # noqa: BLE001 - handed on to the work, as await does
             waiting = ENDED
             with suppress(StopIteration):
