@@ -114,6 +114,9 @@ def worker() -> ASGIApp:
 
     Else a ``kill -9`` of the parent would leave workers that serve on, and that keep the port from the next start.
     """
+    # NumPy reads this when it is loaded. With a thread for every core, which spin while they wait for each other, one search of
+    # a millisecond takes twenty as soon as anybody else wants a core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sengol_api import bootstrap
 
     threading.Thread(target=_stop_after, args=(os.getppid(),), daemon=True, name="parent").start()

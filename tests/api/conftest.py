@@ -149,7 +149,7 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
             stack.push_async_callback(database.close)
             stack.callback(hasher.close)
             corpus = world.knowledge.corpus
-            registry, drain = Registry(), Drain()
+            registry, drain = others.pop("registry", None) or Registry(), others.pop("drain", None) or Drain()
             services = Services(
                 users=SqlUserStore(database),
                 reviews=SqlReviewStore(database),
@@ -165,7 +165,12 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
                 now=clock,
                 started_at=NOON,
                 registry=registry,
-                health=Health([Dependency(name="database", check=database.ping)], registry, required=["database"]),
+                health=Health(
+                    [Dependency(name="database", check=database.ping)],
+                    registry,
+                    required=["database"],
+                    closed=lambda: drain.why_not_ready,
+                ),
                 steering=Steering(registry, SqlAuditLog(database), now=clock),
                 background=Background(),
                 drain=drain,

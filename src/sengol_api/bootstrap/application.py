@@ -1,6 +1,7 @@
 """The ASGI application of the environment's settings: what a worker process of a server loads."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -40,6 +41,15 @@ def api_options(settings: Settings) -> ApiOptions:
     )
 
 
+def _settle() -> None:
+    """End the start: the collector need not look at the corpus again and again, and what only the start needed goes back."""
+    gc.collect()
+    gc.freeze()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other allocators do it by themselves
+    if trim is not None:
+        trim(0)
+
+
 def application(workers: Path | None = None, *, supervised: bool = False) -> ASGIApp:
     """The ASGI application of the environment's settings: what a worker process of a server loads.
 
@@ -59,9 +69,7 @@ def application(workers: Path | None = None, *, supervised: bool = False) -> ASG
             with progress_bar() as bar:
                 await prepare(settings, bar)
             async with open_services(settings, telemetry.rungs.count) as services:
-                # The corpus lives as long as the process: the collector need not look at it again and again.
-                gc.collect()
-                gc.freeze()
+                _settle()
                 drains_on_sigterm(services.drain, again=(lambda: None) if supervised else None)
                 if supervised:
                     LoopWatch(asyncio.get_running_loop()).start()
