@@ -1,5 +1,6 @@
 """From what a provider says to our errors."""
 
+import itertools
 import json
 import socket
 import ssl
@@ -136,7 +137,7 @@ def test_an_error_in_an_answer_or_a_stream_is_told_by_its_words(body, kind):
 
 
 def chained(*links):
-    for effect, cause in zip(links, links[1:], strict=False):
+    for effect, cause in itertools.pairwise(links):
         effect.__cause__ = cause
     return links[0]
 
