@@ -13,7 +13,8 @@ from sengol_api.resilience import Cache, CacheSource, Clock, Fallback, Pipeline,
 from sengol_api.resilience import skip_cache as past_the_cache
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.facts import ReviewRequest
-from sengol_api.review.generate import Generated, GenerateQuestions, OnProgress, Outcome, Progress, unheard
+from sengol_api.review.generate import GenerateQuestions
+from sengol_api.review.generated import Generated, OnProgress, Outcome, Progress, unheard
 from sengol_api.review.provenance import Degradation
 
 NAME: Final = "review"

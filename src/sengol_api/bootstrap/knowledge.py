@@ -12,7 +12,7 @@ from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
 from sengol_api.bootstrap.database import utc_now
 from sengol_api.data_dir import StartError
 from sengol_api.review.corpus import Corpus
-from sengol_api.review.generate import Knowledge, prepare
+from sengol_api.review.evidence import Knowledge, prepare
 from sengol_api.review.ports import KeywordIndex, Vectors
 from sengol_api.review.retrieval import MEASURED
 from sengol_api.review.space import Space, make_space

@@ -29,7 +29,7 @@ from sengol_api.ops.drain import Drain
 from sengol_api.ops.steering import INTERVAL as LOOK_AT_ORDERS
 from sengol_api.ops.steering import Steering
 from sengol_api.resilience import Registry
-from sengol_api.review.generate import GenerateQuestions
+from sengol_api.review.generate import Assistant, GenerateQuestions
 from sengol_api.review.search import SearchIncidents
 from sengol_api.review.space import Spaces
 from sengol_api.settings import Settings
@@ -72,7 +72,8 @@ async def open_services(settings: Settings, on_served: OnServed = _untold) -> As
         spaces = prefer(settings, known, model, database, background)
         corpus, vocabulary = known.knowledge.corpus, known.knowledge.vocabulary
         chat = None if model is None else model.model
-        work = GenerateQuestions(known.knowledge, spaces=spaces, keywords=known.keywords, model=chat, now=utc_now)
+        assistant = None if chat is None else Assistant(chat, known.embedder.embed_now)
+        work = GenerateQuestions(known.knowledge, spaces=spaces, keywords=known.keywords, assistant=assistant, now=utc_now)
         options = AnswersOptions(
             enabled=settings.cache_enabled,
             entries=settings.cache_max_size,
