@@ -33,6 +33,10 @@ class BagOfWords:
     async def embed(self, texts: Sequence[str]):
         """See the port."""
         self.calls.append(list(texts))
+        return self.embed_now(texts)
+
+    def embed_now(self, texts: Sequence[str]):
+        """The same at once."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
             for word in set(re.findall(r"[a-z0-9]{3,}", text.lower())):
