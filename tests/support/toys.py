@@ -37,7 +37,7 @@ class BagOfWords:
         return self.embed_now(texts)
 
     def embed_now(self, texts: Sequence[str]):
-        """The same, at once."""
+        """The same at once."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
             for word in set(re.findall(r"[a-z0-9]{3,}", text.lower())):

@@ -68,8 +68,16 @@ def _places(domain: Domain, asked: Sequence[Question], spares: Sequence[Question
     offered = tuple(question for question in spares if question.domain == domain)
     if free := max(0, quota - len(own)):
         return Places(offered, (), min(free, len(offered)))
-    yielding = sorted(own, key=lambda question: (fits[question.id], question.final_weight, question.id))[: len(own) // ONE_IN]
+    free_to_go = [question for question in own if not _bound(question)]
+    yielding = sorted(free_to_go, key=lambda question: (fits[question.id], question.final_weight, question.id))[
+        : len(own) // ONE_IN
+    ]
     heaviest = max((question.final_weight for question in yielding), default=1.0)
     heavier = tuple(question for question in offered if question.final_weight > heaviest)
     going = tuple(question.id for question in yielding[: len(heavier)])
     return Places(heavier if going else (), going, len(going))
+
+
+def _bound(question: Question) -> bool:
+    """Whether it is a compliance question that something binding asks for: that is no matter of fit, and it never makes room."""
+    return question.domain == "compliance" and any(regulation.status == "binding" for regulation in question.regulations)

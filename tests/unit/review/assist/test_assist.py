@@ -123,14 +123,14 @@ async def test_a_kept_answer_is_told_as_such(review, served):
 
 
 async def test_what_the_model_adds_is_weighed_by_us_and_labelled(review):
-    model = ScriptedModel(lambda data: good_answer(data, [entry["area"] for entry in data["offered"]]))
+    model = ScriptedModel(lambda data: good_answer(data, [entry["area"] for entry in data["offered"]][: data["mayAdd"]]))
     assisted = await helped(model, review)
-    offered = {question.id: question for places in review.places.values() for question in places.offered}
+    wanted = {question.id: question for places in review.places.values() for question in places.offered[: places.limit]}
     added = [question for question in assisted.questions if question.generated_from == "llm"]
-    assert {question.id for question in added} == offered.keys() != set()
-    assert all(counted(question) == counted(offered[question.id]) for question in added)
+    assert {question.id for question in added} == wanted.keys() != set()
+    assert all(counted(question) == counted(wanted[question.id]) for question in added)
     assert len(assisted.questions) == len(review.asked)
-    assert {key for found in assisted.outcomes for key in found.added} == offered.keys()
+    assert {key for found in assisted.outcomes for key in found.added} == wanted.keys()
 
 
 async def test_the_heaviest_are_worded_and_no_more_than_wanted(review):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sengol_api.review.area import DOMAINS
 from sengol_api.review.assist.places import MARGIN, OFFERED, ONE_IN, places, spare
-from sengol_api.review.question import build
+from sengol_api.review.question import Regulation, build
 from sengol_api.review.selection import Fit, select
 from support.builders import TODAY, make_area, make_facts, make_vocabulary
 
@@ -63,6 +63,15 @@ def test_only_what_weighs_more_than_all_that_may_go_is_offered():
 def test_of_fewer_than_ten_questions_none_has_to_go(count):
     found = places(ASKED[:count], [made("ai.s1", 0.9)], FITS, {"ai": count})["ai"]
     assert (found.offered, found.yielding, found.limit) == ((), (), 0)
+
+
+def test_a_compliance_question_that_binding_law_asks_for_never_makes_room():
+    law = Regulation("gdpr", "GDPR", "Art. 32", "Security", "binding", "https://example.com")
+    for domain, goes in (("compliance", ("compliance.a00",)), ("ai", ("ai.a09",))):
+        asked = [made(f"{domain}.a{n:02}", 0.5) for n in range(10)]
+        asked = [replace(question, regulations=(law,)) if question.id[-1] != "0" else question for question in asked]
+        fits = {question.id: 1.0 - n / 100 for n, question in enumerate(asked)}
+        assert places(asked, [made(f"{domain}.s1", 0.9)], fits, {domain: 10})[domain].yielding == goes
 
 
 def test_nobody_goes_while_places_are_free():
