@@ -17,8 +17,9 @@ from sengol_api.bootstrap.services import open_services
 from sengol_api.data_dir import StartError
 from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.observability.progress import progress_bar
+from sengol_api.ops.drain import Drain
 from sengol_api.ops.signals import drains_on_sigterm
-from sengol_api.ops.watchdog import LoopWatch
+from sengol_api.ops.watchdog import PATIENCE, LoopWatch
 from sengol_api.review.errors import AppError, DatabaseError
 from sengol_api.settings import Settings, load
 
@@ -34,6 +35,19 @@ def api_options(settings: Settings) -> ApiOptions:
         hsts_seconds=settings.hsts_seconds,
         trusted_proxies=settings.proxies,
     )
+
+
+def stand_in_order(drain: Drain, *, supervised: bool, patience: float = PATIENCE) -> None:
+    """From now on this process drains on SIGTERM, and one that is supervised ends when its event loop is stuck.
+
+    Args:
+        drain: of this process.
+        supervised: a parent starts another process when this one ends, and decides alone what a second signal means.
+        patience: seconds after which a loop counts as stuck.
+    """
+    drains_on_sigterm(drain, again=(lambda: None) if supervised else None)
+    if supervised:
+        LoopWatch(asyncio.get_running_loop(), patience=patience).start()
 
 
 def application(*, supervised: bool = False) -> ASGIApp:
@@ -56,9 +70,7 @@ def application(*, supervised: bool = False) -> ASGIApp:
                 # The corpus lives as long as the process: the collector need not look at it again and again.
                 gc.collect()
                 gc.freeze()
-                drains_on_sigterm(services.drain, again=(lambda: None) if supervised else None)
-                if supervised:
-                    LoopWatch(asyncio.get_running_loop()).start()
+                stand_in_order(services.drain, supervised=supervised)
                 yield services
         except (StartError, AppError, RuntimeError) as error:
             # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.
