@@ -5,7 +5,9 @@ from functools import partial
 
 import msgspec
 
+from sengol_api.adapters.dvecdb import DvecdbClient
 from sengol_api.adapters.sql.engine import Database
+from sengol_api.bootstrap.index import DVECDB, Indexes
 from sengol_api.bootstrap.knowledge import Known
 from sengol_api.bootstrap.model import ModelParts
 from sengol_api.bootstrap.shared import Shared
@@ -16,7 +18,7 @@ from sengol_api.resilience import Registry
 from sengol_api.settings import Settings
 
 
-def dependencies(database: Database, known: Known, shared: Shared, model: ModelParts | None) -> list[Dependency]:
+def dependencies(database: Database, known: Known, shared: Shared, model: ModelParts | None, indexes: Indexes) -> list[Dependency]:
     """All that are there with these settings."""
     found = [
         Dependency(name="database", check=database.ping),
@@ -24,9 +26,23 @@ def dependencies(database: Database, known: Known, shared: Shared, model: ModelP
     ]
     if shared.client is not None:
         found.append(Dependency(name="valkey", check=shared.client.ping))
+    found += [_dvecdb(client, number) for number, client in enumerate(indexes.dvecdb)]
     if model is not None:
         found.append(_model(model))
     return found
+
+
+def _dvecdb(client: DvecdbClient, number: int) -> Dependency:
+    async def check() -> None:
+        if not await client.health_check():
+            raise ConnectionError("d-vecDB does not answer")
+
+    def stats() -> dict[str, object]:
+        told = client.get_health_status()
+        return {name: told[name] for name in ("index", "rebuild", "statistics")}
+
+    name = DVECDB if number == 0 else f"{DVECDB}-{number + 1}"
+    return Dependency(name=name, check=check, pipeline=client.pipeline, stats=stats)
 
 
 def _model(model: ModelParts) -> Dependency:

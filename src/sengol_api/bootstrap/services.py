@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 from sengol_api.adapters.answers import Answers, AnswersOptions
@@ -18,7 +19,7 @@ from sengol_api.api.tokens import Tokens
 from sengol_api.bootstrap.corpus import ATTRIBUTION
 from sengol_api.bootstrap.database import open_database, utc_now
 from sengol_api.bootstrap.dependencies import dependencies, look_after
-from sengol_api.bootstrap.index import index_maker
+from sengol_api.bootstrap.index import Indexes
 from sengol_api.bootstrap.knowledge import Known, load_knowledge
 from sengol_api.bootstrap.model import ModelParts, model_parts
 from sengol_api.bootstrap.shared import open_shared, share_breakers
@@ -69,8 +70,9 @@ async def open_services(settings: Settings, on_served: OnServed = _untold) -> As
         if model is not None:
             stack.push_async_callback(model.client.aclose)
         background = await stack.enter_async_context(Background())
-        spaces = prefer(settings, known, model, database, background)
         corpus, vocabulary = known.knowledge.corpus, known.knowledge.vocabulary
+        indexes = Indexes(settings, corpus.version, registry, shared, stack)
+        spaces = await prefer(settings, known, model, database, indexes, background)
         chat = None if model is None else model.model
         assistant = None if chat is None else Assistant(chat, known.embedder.embed_now)
         work = GenerateQuestions(known.knowledge, spaces=spaces, keywords=known.keywords, assistant=assistant, now=utc_now)
@@ -81,7 +83,7 @@ async def open_services(settings: Settings, on_served: OnServed = _untold) -> As
             stale=float(settings.cache_stale_ttl),
         )
         answers = Answers(work, options, registry=registry, on_served=on_served)
-        health = look_after(dependencies(database, known, shared, model), registry, settings, drain)
+        health = look_after(dependencies(database, known, shared, model, indexes), registry, settings, drain)
         steering = Steering(registry, SqlAuditLog(database), now=utc_now)
         await steering.begin()
         background.run("orders of administrators", steering.follow, every=LOOK_AT_ORDERS)
@@ -115,13 +117,16 @@ async def open_services(settings: Settings, on_served: OnServed = _untold) -> As
         yield services
 
 
-def prefer(settings: Settings, known: Known, model: ModelParts | None, database: Database, background: Background) -> Spaces:
+async def prefer(
+    settings: Settings, known: Known, model: ModelParts | None, database: Database, indexes: Indexes, background: Background
+) -> Spaces:
     """The spaces: the local one, and above it what the settings prefer, made in the background where it takes time."""
     provider: ProviderSpace | None = None
     spaces = Spaces(known.local, waiting=lambda: "" if provider is None else provider.waiting)
-    make_index = index_maker(settings)
     if model is not None and model.embedder is not None:
         areas = known.knowledge.catalogue.areas
-        provider = ProviderSpace(model.embedder, database, spaces, make_index, areas, known.vectors)
+        provider = ProviderSpace(model.embedder, database, spaces, indexes.make, areas, known.vectors)
         background.run("vectors of the provider", provider.build)
+    elif settings.vector_index != "embedded":
+        spaces.preferred = replace(known.local, index=await indexes.make(known.embedder, known.embedded))
     return spaces

@@ -210,7 +210,9 @@ def test_a_collection_that_was_made_otherwise_is_not_used():
         records = records_of(0, dimension=DIMENSION)
         name = str(Names("incidents", EMBEDDER, DIMENSION).new(await records_of(200).version(), loop.wall()))
         del records
-        await server.handle_async_request(_create(name, {"max_connections": 2, "ef_construction": 2, "ef_search": 1, "max_layer": 4}))
+        await server.handle_async_request(
+            _create(name, {"max_connections": 2, "ef_construction": 2, "ef_search": 1, "max_layer": 4})
+        )
         async with client_on(server, loop) as client:
             assert await client.ready(60)
             assert client.get_health_status()["index"]["collection"] != name
