@@ -1,4 +1,4 @@
-"""Clients over scripted SDKs, and what tests ask them."""
+"""Clients over scripted SDKs and over servers, and what tests ask them."""
 
 from random import Random
 from typing import Any
@@ -28,3 +28,20 @@ def client_over(clock: Any, *sdks: FakeSdk, options: dict[str, Any] | None = Non
 def question(number: int) -> list[dict[str, str]]:
     """Messages that no other number has."""
     return [{"role": "user", "content": f"Question {number}?"}]
+
+
+class NoDelay(Random):
+    """Every delay of our own is the shortest that it may be; those that a server asks for stay."""
+
+    def uniform(self, a, b):
+        return a
+
+
+def client_of(*servers: Any, **options: Any) -> OpenAIClient:
+    """A client whose providers are these servers; its own pauses are nought."""
+    urls = [getattr(server, "base_url", server) for server in servers]
+    fallbacks = tuple(
+        Provider(name=f"fallback-{place}", base_url=url, api_key="key-2", model="m") for place, url in enumerate(urls[1:])
+    )
+    told = {"timeout": 5.0, **options}
+    return OpenAIClient(OpenAIOptions(api_key="key-1", base_url=urls[0], fallbacks=fallbacks, **told), random=NoDelay())

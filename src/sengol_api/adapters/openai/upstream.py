@@ -1,9 +1,11 @@
 """One provider behind its SDK: requests go out; bytes and headers come back, or one of our errors."""
 
 import asyncio
+import ssl
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sengol_api.adapters.openai.answers import Progress
@@ -131,6 +133,14 @@ class Upstream:
         return error
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates of this machine, read once: that takes a tenth of a second."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
 def _make(provider: Provider) -> "AsyncOpenAI":
     import httpx2
     import openai
@@ -141,6 +151,7 @@ def _make(provider: Provider) -> "AsyncOpenAI":
         theirs: AsyncOpenAI = provider.sdk.with_options(max_retries=0)
         return theirs
     http = httpx2.AsyncClient(
+        verify=_trusted(),
         timeout=httpx2.Timeout(None, connect=CONNECT),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=IDLE),
         follow_redirects=False,
