@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test check lint types layers fuzz mutate eval bench simulate docs lock openapi clean
+.PHONY: help run setup test check lint types layers fuzz mutate eval bench bench-http simulate docs lock openapi clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -41,14 +41,19 @@ mutate: .venv/.dev ## does a test fail for every small fault in the resilience t
 eval: .venv/.dev ## quality of the search and of the questions' evidence, against BM25 and random
 	$(BIN)/python eval/run.py
 
-bench: .venv/.bench ## speed and size of the main job and of the toolkit on this machine, the latter beside other libraries
+bench: .venv/.bench ## speed and size of the main job, the clients and the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
+	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/toolkit
+
+bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
+	$(BIN)/python bench/fastify
 
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations
 
-docs: .venv/.dev ## write the reference tables of docs/resilience from the code
+docs: .venv/.dev ## write the tables of settings and of the toolkit's options from the code
+	$(BIN)/python tools/configuration.py
 	$(BIN)/python tools/reference.py
 
 openapi: .venv/.run ## print the OpenAPI document
@@ -58,7 +63,9 @@ lock: $(UV) ## resolve the dependencies again (hash-pinned, for every platform)
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header pyproject.toml -o locks/run.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	    --no-header pyproject.toml --group dev -c locks/run.txt -o locks/dev.txt
+	    --no-header pyproject.toml --extra tracing -c locks/run.txt -o locks/tracing.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header pyproject.toml --group dev -c locks/tracing.txt -o locks/dev.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --group bench -c locks/dev.txt -o locks/bench.txt
 

@@ -47,6 +47,14 @@ def test_a_landmark_stays_an_incident_whatever_its_tags():
     assert (incident.kind, incident.products) == ("incident", ())
 
 
+@pytest.mark.parametrize(
+    "sign", [{"primary_reference": "https://arxiv.org/abs/2310.06987"}, {"tags": ["benchmark"]}, {"tags": ["paper"]}]
+)
+def test_what_a_paper_shows_is_a_study(sign):
+    assert (read(**sign).kind, read(**sign).incident_type) == ("study", "study")
+    assert read(**{**sign, "tier": "landmark"}).kind == "study"
+
+
 def test_harm_is_told_apart_from_attacks():
     assert read(corpus="ai-harm").incident_type == "ai-harm"
     assert read().incident_type == "ai-incident"
