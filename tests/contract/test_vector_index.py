@@ -1,4 +1,7 @@
-"""``VectorIndex``: the exact one, and a plain one that says what exact means."""
+"""``VectorIndex``: the embedded one, pgvector on a real PostgreSQL, and a plain one that says what exact means."""
+
+from functools import partial
+from inspect import isawaitable
 
 import numpy as np
 import pytest
@@ -44,14 +47,45 @@ def unit(rows, seed=7, dimension=8):
 IDS = [f"inc-{n:02}" for n in range(30)]
 
 
-@pytest.fixture(params=[ExactIndex, BruteForce])
+def embedded(request):
+    return ExactIndex
+
+
+def brute_force(request):
+    return BruteForce
+
+
+def pgvector(request):
+    return request.getfixturevalue("pgvector")
+
+
+def pgvector_by_index(request):
+    return partial(request.getfixturevalue("pgvector"), exact_below=0)
+
+
+IMPLEMENTATIONS = [
+    pytest.param(embedded),
+    pytest.param(brute_force),
+    pytest.param(pgvector, marks=pytest.mark.postgres),
+    pytest.param(pgvector_by_index, marks=pytest.mark.postgres),
+]
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
 def make(request):
-    return request.param
+    """Makes an index of ids and their vectors, in a coroutine or at once."""
+    constructor = request.param(request)
+
+    async def made(ids, vectors):
+        index = constructor(ids, vectors)
+        return await index if isawaitable(index) else index
+
+    return made
 
 
 @pytest.fixture
-def index(make):
-    return make(IDS, unit(30))
+async def index(make):
+    return await make(IDS, unit(30))
 
 
 async def test_an_incident_is_nearest_to_its_own_vector(index):
@@ -69,7 +103,7 @@ async def test_hits_are_best_first_and_at_most_as_many_as_asked_for(index):
 
 async def test_equal_scores_are_in_the_order_of_their_ids(make):
     same = np.repeat(unit(1), 20, axis=0)
-    index = make([f"inc-{n:02}" for n in reversed(range(20))], same)
+    index = await make([f"inc-{n:02}" for n in reversed(range(20))], same)
     for limit in (3, 20):
         (hits,) = await index.search(unit(1), limit)
         assert [hit.id for hit in hits] == [f"inc-{n:02}" for n in range(limit)]
@@ -90,7 +124,7 @@ async def test_no_query_has_no_answer(index):
 
 
 async def test_an_empty_index_finds_nothing(make):
-    index = make([], np.zeros((0, 8), dtype=np.float32))
+    index = await make([], np.zeros((0, 8), dtype=np.float32))
     assert len(index) == 0
     assert await index.search(unit(1), 5) == [[]]
     assert await index.compare(unit(1)[0], ["inc-01"]) == [0.0]
