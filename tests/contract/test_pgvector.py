@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.adapters.pgvector import PgVectorIndex, PgVectorOptions, statements, sync
+from sengol_api.adapters.pgvector.selection import Selection
 from sengol_api.adapters.pgvector.table import VectorTable
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
@@ -190,7 +191,7 @@ def like(vectors):
 async def test_by_its_index_it_finds_what_exact_search_finds(pgvector, cloud, share):
     ids = names(ROWS)
     allowed = None if share is None else frozenset(ids[::share])
-    index, exact = await pgvector(ids, cloud, exact_below=0), ExactIndex(ids, cloud)
+    index, exact = await pgvector(ids, cloud, rows_per_candidate=0), ExactIndex(ids, cloud)
     queries = like(cloud[::40])
     found, wanted = await index.search(queries, 10, allowed), await exact.search(queries, 10, allowed)
     common = [len({hit.id for hit in mine} & {hit.id for hit in right}) for mine, right in zip(found, wanted, strict=True)]
@@ -211,20 +212,20 @@ async def test_a_batch_finds_what_single_searches_find(pgvector, cloud):
 @pytest.mark.parametrize("filtered", [False, True])
 async def test_the_index_is_what_a_search_uses(pgvector, cloud, database, filtered):
     index = await pgvector(names(ROWS), cloud)
-    values = {"queries": unit(2, dimension=32).ravel().tolist(), "count": 2, "dimension": 32, "more": 20}
-    values |= {"bits": bytes(400), "size": 3001} if filtered else {}
+    selection = Selection.of(index._numbers, frozenset(names(1500)) if filtered else None)
+    question = statements.approximate(index._table, selection, filtered=filtered, more=20, candidates=100)
+    given = {"queries": unit(2, dimension=32).ravel().tolist(), "count": 2, "dimension": 32}
     async with database.read() as connection:
-        settings = statements.index_settings(100, rows=ROWS) | {"plan_cache_mode": "force_custom_plan"}
-        await connection.execute(*statements.apply(settings))
-        statement = statements.approximate(index._table, filtered=filtered).text
-        plan = "\n".join((await connection.execute(sa.text(f"EXPLAIN {statement}"), values)).scalars())
+        await connection.execute(*statements.apply(question.settings | {"plan_cache_mode": "force_custom_plan"}))
+        explained = await connection.execute(sa.text(f"EXPLAIN {question.text}"), question.values | given)
+        plan = "\n".join(explained.scalars())
     assert f"Index Scan using {index._table.index}" in plan
 
 
 async def test_zero_vectors_are_found_last_and_a_zero_query_finds_by_id(pgvector, cloud):
     vectors = cloud.copy()
     vectors[7] = 0
-    index = await pgvector(names(ROWS), vectors, exact_below=0)
+    index = await pgvector(names(ROWS), vectors, rows_per_candidate=0)
     (hits,) = await index.search(np.zeros((1, 32), dtype=np.float32), 3)
     assert [(hit.id, hit.score) for hit in hits] == [("inc-00000", 0), ("inc-00001", 0), ("inc-00002", 0)]
     assert await index.compare(unit(1, dimension=32)[0], ["inc-00007"]) == [0.0]
@@ -249,7 +250,7 @@ async def test_what_another_replica_adds_or_removes_is_not_shown_before_this_one
 
 async def test_vectors_that_are_too_long_for_an_index_are_searched_exactly(pgvector):
     vectors = unit(30, dimension=2001)
-    index = await pgvector(names(30), vectors, exact_below=0)
+    index = await pgvector(names(30), vectors, rows_per_candidate=0)
     assert [hits[0].id for hits in await index.search(vectors, 1)] == names(30)
 
 
