@@ -26,6 +26,7 @@ Nearest = list[tuple[int, float]]
 SEARCH: Final = "search"
 TIMEOUT: Final = 10.0
 CONCURRENT: Final = 4
+CANDIDATES_PER_HIT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class PgVectorIndex:
     async def _search(self, queries: Vectors, wanted: int, selection: Selection, *, filtered: bool) -> list[Nearest]:
         # Which of those that are equally near come in is decided by their ids, if a few more than are wanted are looked at.
         more = wanted + max(20, wanted // 4)
-        candidates = max(self._options.least_candidates, math.ceil(more * len(self) / len(selection)))
+        candidates = max(self._options.least_candidates, math.ceil(CANDIDATES_PER_HIT * wanted * len(self) / len(selection)))
         if self._table.dimension > LONGEST_INDEXED or len(selection) <= self._options.rows_per_candidate * candidates:
             question = statements.exact(self._table, selection, more=more, settled=False)
         else:
