@@ -70,6 +70,8 @@ async def open_services(settings: Settings, on_served: OnServed = _untold) -> As
         if model is not None:
             stack.push_async_callback(model.client.aclose)
         background = await stack.enter_async_context(Background())
+        if model is not None:
+            background.run("the SDK of the model", model.client.warm)
         corpus, vocabulary = known.knowledge.corpus, known.knowledge.vocabulary
         indexes = Indexes(settings, corpus.version, registry, shared, stack)
         spaces = await prefer(settings, known, model, database, indexes, background)
