@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test check lint types layers fuzz mutate eval bench bench-http simulate docs lock openapi clean
+.PHONY: help run setup test check lint types layers fuzz coverage mutate eval bench bench-http simulate docs lock openapi clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -34,6 +34,10 @@ layers: .venv/.dev
 
 fuzz: .venv/.dev ## schemathesis against the real server
 	$(BIN)/python tests/fuzz.py
+
+coverage: .venv/.dev ## do the toolkit's own tests visit every line and branch of it? The long simulations are left out
+	$(BIN)/pytest tests/unit/resilience --ignore=tests/unit/resilience/test_simulations.py -q \
+	    --cov=sengol_api.resilience --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 mutate: .venv/.dev ## does a test fail for every small fault in the resilience toolkit? MODULES="retry.py breaker/*.py" for some
 	$(BIN)/python tools/mutate.py $(MODULES)
