@@ -44,6 +44,7 @@ mutate: .venv/.dev ## does a test fail for every small fault in the resilience t
 
 eval: .venv/.dev ## quality of the search and of the questions' evidence, against BM25 and random
 	$(BIN)/python eval/run.py
+	$(BIN)/python eval/assist.py
 
 bench: .venv/.bench ## speed and size of the main job, the clients and the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
