@@ -12,6 +12,7 @@ from sengol_api.adapters.openai.options import Provider
 from sengol_api.adapters.openai.streaming import assembled
 from sengol_api.adapters.openai.taxonomy import from_sdk
 from sengol_api.adapters.openai.validation import Completion, chat_from
+from sengol_api.observability.trace_context import outgoing
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -82,7 +83,7 @@ class Upstream:
 
     async def _whole(self, create: Callable[..., Awaitable[Any]], body: Mapping[str, Any]) -> Answered:
         try:
-            response = (await create(**body)).http_response
+            response = (await create(**body, extra_headers=outgoing())).http_response
             return Answered(response.content, response.headers)
         except Exception as error:  # noqa: BLE001 - told apart in one place
             failure = self._translated(error)
@@ -104,7 +105,8 @@ class Upstream:
         sdk = await self.sdk()
         try:
             create = sdk.chat.completions.with_raw_response.create
-            response: Any = await create(**body, stream=True, stream_options={"include_usage": True})
+            usage = {"include_usage": True}
+            response: Any = await create(**body, stream=True, stream_options=usage, extra_headers=outgoing())
             told(response.headers)
             if "json" in response.headers.get("content-type", ""):  # a server that does not stream, or says why it cannot
                 return chat_from(await response.http_response.aread(), self.provider.name)
