@@ -44,6 +44,7 @@ eval: .venv/.dev ## quality of the search and of the questions' evidence, agains
 bench: .venv/.bench ## speed and size of the main job and of the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/toolkit
+	$(BIN)/python bench/observability.py
 
 bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
 	$(BIN)/python bench/fastify

@@ -166,7 +166,9 @@ class Telemetry:
 
     async def exposition(self) -> bytes:
         """The metrics of all workers in Prometheus's text format."""
-        return exposition(await self.everywhere())
+        samples = await self.everywhere()
+        await asyncio.sleep(0)  # some milliseconds each: a request in between need not wait for both
+        return exposition(samples)
 
 
 def _readable(document: Any) -> Samples:

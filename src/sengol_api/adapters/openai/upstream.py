@@ -105,8 +105,8 @@ class Upstream:
         sdk = await self.sdk()
         try:
             create = sdk.chat.completions.with_raw_response.create
-            usage = {"include_usage": True}
-            response: Any = await create(**body, stream=True, stream_options=usage, extra_headers=outgoing())
+            streamed: Any = {"stream": True, "stream_options": {"include_usage": True}, "extra_headers": outgoing()}
+            response: Any = await create(**body, **streamed)
             told(response.headers)
             if "json" in response.headers.get("content-type", ""):  # a server that does not stream, or says why it cannot
                 return chat_from(await response.http_response.aread(), self.provider.name)
