@@ -41,8 +41,9 @@ mutate: .venv/.dev ## does a test fail for every small fault in the resilience t
 eval: .venv/.dev ## quality of the search and of the questions' evidence, against BM25 and random
 	$(BIN)/python eval/run.py
 
-bench: .venv/.bench ## speed and size of the main job and of the toolkit on this machine, the latter beside other libraries
+bench: .venv/.bench ## speed and size of the main job, the clients and the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
+	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/toolkit
 	$(BIN)/python bench/observability.py
 

@@ -148,12 +148,14 @@ class Drain:
         # A client that reads nothing holds its connection, and with it the server; and a request may refuse to end.
         _log.warning("something does not close and is left behind", extra={"inFlight": len(self._tickets)})
         await self._run_hooks()
+        flush_logs()
         leave()
 
     async def closed(self) -> None:
         """All is closed: the hooks run, and the end is reached."""
         await self._run_hooks()
         self._closed.set()
+        flush_logs()  # a process that a server has forked ends without the steps that Python does at an exit
         if self._run is not None:
             await asyncio.wait({self._run}, timeout=1.0)
 
@@ -183,3 +185,9 @@ class Drain:
                     await hook()
             except Exception as error:  # noqa: BLE001 - the end comes, whatever a hook does
                 _log.warning("a last step failed", exc_info=error, extra={"step": name})
+
+
+def flush_logs() -> None:
+    """Let the last lines go out."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
