@@ -50,6 +50,7 @@ bench: .venv/.bench ## speed and size of the main job, the clients and the toolk
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/toolkit
+	$(BIN)/python bench/observability.py
 
 bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
 	$(BIN)/python bench/fastify
