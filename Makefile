@@ -9,7 +9,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test check lint types layers fuzz mutate eval bench simulate docs lock openapi audit sbom clean
+.PHONY: help run setup test check lint types layers fuzz mutate eval bench bench-http simulate docs lock openapi audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -44,9 +44,13 @@ mutate: .venv/.dev ## does a test fail for every small fault in the resilience t
 eval: .venv/.dev ## quality of the search and of the questions' evidence, against BM25 and random
 	$(BIN)/python eval/run.py
 
-bench: .venv/.bench ## speed and size of the main job and of the toolkit on this machine, the latter beside other libraries
+bench: .venv/.bench ## speed and size of the main job, the clients and the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
+	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/toolkit
+
+bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
+	$(BIN)/python bench/fastify
 
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations

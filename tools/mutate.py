@@ -12,6 +12,7 @@ Usage: ``mutate.py [MODULE ...]``, as ``mutate.py retry.py breaker/core.py``; al
 
 import functools
 import gc
+import importlib
 import importlib.machinery
 import os
 import pickle
@@ -65,8 +66,10 @@ class Baseline:
         """The tests that may notice, the quickest first."""
         visits = self.visits.get(mutant.module, {})
         tests = {test for line in mutant.lines for test in visits.get(line, ())}
-        if "" in tests:  # whoever visits the module may notice what its import does
-            tests = {test for line in visits.values() for test in line} | {test for test in self.duration if REFERENCE in test}
+        if "" in tests:  # whoever visits the module, or one that imports it, may notice what its import does
+            modules = [mutant.module, *importers(mutant.module)]
+            tests = {test for module in modules for line in self.visits.get(module, {}).values() for test in line}
+            tests |= {test for test in self.duration if REFERENCE in test}
         return sorted(tests - {""}, key=lambda test: self.duration[test])
 
 
@@ -77,6 +80,8 @@ class Watch:
         self._baseline = baseline
         self._coverage = coverage.Coverage(data_file=None, source=[str(TOOLKIT.resolve())], config_file=False)
         self._coverage.start()
+        for path in TOOLKIT.rglob("*.py"):  # else the first test that needs one would seem to visit what its import does
+            importlib.import_module(name_of(path.relative_to(TOOLKIT).as_posix()))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -191,7 +196,7 @@ def measured() -> Baseline:
 def try_out(mutant: Mutant, tests: list[str], baseline: Baseline) -> int:
     """Run ``tests`` with the fault in place; for a process of its own."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    name = "sengol_api.resilience." + mutant.module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    name = name_of(mutant.module)
     get_code = importlib.machinery.SourceFileLoader.get_code
 
     def with_fault(self: importlib.machinery.SourceFileLoader, fullname: str) -> types.CodeType | None:
@@ -244,6 +249,17 @@ def work_on_copy(folder: Path) -> None:
     os.chdir(folder)
     sys.path.insert(0, str(Path("src").resolve()))
     sys.dont_write_bytecode = False  # each module is compiled once, not by every process
+
+
+def name_of(module: str) -> str:
+    """As it is imported."""
+    return "sengol_api.resilience." + module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def importers(module: str) -> list[str]:
+    """The modules that import this one, as paths from the folder of the toolkit."""
+    line = f"from {name_of(module)} import "
+    return [path.relative_to(TOOLKIT).as_posix() for path in TOOLKIT.rglob("*.py") if line in path.read_text()]
 
 
 def modules(patterns: list[str]) -> list[str]:

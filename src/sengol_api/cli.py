@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from sengol_api import __version__
 from sengol_api.settings import Settings, SettingsError, load, read_environment, suspects, unused, variables
@@ -69,7 +69,13 @@ def serve(
 def check(data_dir: DataDir = None) -> None:
     """Show the configuration, and whether each dependency answers."""
     settings = _settings(data_dir=data_dir)
-    table = Table("setting", "value", "default", "unit", box=None, pad_edge=False)
+    columns: list[Column | str] = [
+        Column("setting", no_wrap=True),
+        Column("value", overflow="fold"),
+        Column("default", overflow="fold"),
+        "unit",
+    ]
+    table = Table(*columns, box=None, pad_edge=False)
     for variable in variables():
         value = getattr(settings, variable.field)
         shown = ("(set)" if value else "(empty)") if variable.secret else str(value) if value != "" else "(empty)"
@@ -87,7 +93,7 @@ def check(data_dir: DataDir = None) -> None:
     out.print()
     for name, (well, text) in answers.items():
         out.print(f"[{'green' if well else 'red'}]{'ok  ' if well else 'DOWN'}[/] {name}: ", end="")
-        out.print(text, markup=False, highlight=False)
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
     if not all(well for well, _ in answers.values()):
         raise typer.Exit(1)
 
@@ -115,7 +121,8 @@ def ingest(
     except (StartError, AppError, IngestError) as error:
         raise _fail(str(error)) from None
     for bad in report.bad:
-        err.print(f"{bad.file}:{bad.line}: {bad.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        where = f"{bad.file}:{bad.line}" if bad.line else bad.file
+        err.print(f"{where}: {bad.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     out.print(
         f"{report.change.added} added, {report.change.changed} changed, {report.change.unchanged} unchanged, "
         f"{len(report.bad)} left out."

@@ -10,8 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from http.client import HTTPConnection
 from itertools import count
+from pathlib import Path
 from typing import Final
 
 from granian.constants import HTTPModes, Interfaces
@@ -21,6 +23,8 @@ from granian.server.mp import MPServer
 from rich.console import Console
 from starlette.types import ASGIApp
 
+from sengol_api.observability.host import host_directory
+from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.ops.drain import PATIENCE
 from sengol_api.ops.signals import SAME_WISH
 from sengol_api.settings import Settings
@@ -31,6 +35,8 @@ CONNECTIONS: Final = 16_384
 _OTHER_FILES: Final = 512
 _HEAD_BUFFER: Final = 128 * 1024
 """Bytes of a head that the server reads before it gives up; the application refuses smaller ones in words."""
+_WORKERS: Final = "SENGOL_API_WORKERS"
+"""How a worker is told the directory that it shares with the others: no setting, set by the parent for its children."""
 
 
 _FIRST_REVIEW: Final = """\
@@ -105,10 +111,14 @@ def announce_when_ready(host: str, port: int, *, workers: int, ready: Callable[[
 
 def worker() -> ASGIApp:
     """The application of a worker process."""
+    # NumPy reads this when it is loaded. With a thread for every core, which spin while they wait for each other, one search of
+    # a millisecond takes twenty as soon as anybody else wants a core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sengol_api import bootstrap
 
     end_with_parent()
-    return bootstrap.application(supervised=True)
+    shared = os.environ.get(_WORKERS)
+    return bootstrap.application(Path(shared) if shared else None, supervised=True)
 
 
 def end_with_parent() -> None:
@@ -188,5 +198,8 @@ def run(settings: Settings, *, workers: int, target: str = TARGET) -> None:
         backpressure=connections(),
         log_level=LogLevels.warning,
     )
+    configure_logging(settings.log_level, settings.log_format, threaded=False)  # after granian has configured its own
     announce_when_ready(settings.host, port, workers=workers, ready=server.started)
-    server.serve()
+    with host_directory(settings.data_path) if workers > 1 else nullcontext() as shared:
+        os.environ[_WORKERS] = str(shared or "")
+        server.serve()

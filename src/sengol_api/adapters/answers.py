@@ -13,7 +13,8 @@ from sengol_api.resilience import Cache, CacheSource, Clock, Fallback, Pipeline,
 from sengol_api.resilience import skip_cache as past_the_cache
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.facts import ReviewRequest
-from sengol_api.review.generate import Generated, GenerateQuestions, OnProgress, Outcome, Progress, unheard
+from sengol_api.review.generate import GenerateQuestions
+from sengol_api.review.generated import Generated, OnProgress, Outcome, Progress, unheard
 from sengol_api.review.provenance import Degradation
 
 NAME: Final = "review"
@@ -31,11 +32,13 @@ class AnswersOptions:
         entries: so many.
         ttl: seconds that each is good for. One that had to do without something is good for 15 s: long enough to spare what is
             left in an outage, and forgotten soon after it.
+        stale: seconds past its end in which one is served when there is no new one.
     """
 
     enabled: bool = True
     entries: int = 1000
     ttl: float = 3600.0
+    stale: float = DAY
 
 
 class Answers:
@@ -73,7 +76,7 @@ class Answers:
                 max_entries=options.entries,
                 ttl=options.ttl,
                 ttl_of=self._ttl_of,
-                stale_if_error=DAY if options.enabled else 0.0,
+                stale_if_error=options.stale if options.enabled else 0.0,
                 key=lambda asked: asked.key,
                 copy=lambda kept: kept,  # nobody changes an answer: it is frozen, and only read
                 size_of=lambda _: 1,

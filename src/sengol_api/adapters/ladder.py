@@ -8,7 +8,8 @@ from sengol_api.resilience import BulkheadFull, CircuitOpen, Clock, RateLimited,
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.errors import AppError, LLMError
 from sengol_api.review.ports import Embedder, Hit, LanguageModel, ModelAnswer, ModelTask, VectorIndex, Vectors
-from sengol_api.review.provenance import FRESH, note
+from sengol_api.review.provenance import FRESH, calls_so_far, note
+from sengol_api.review.space import EMBEDDINGS
 
 T = TypeVar("T")
 
@@ -96,7 +97,10 @@ class PatientEmbedder:
         Raises:
             LLMError: there are no vectors.
         """
-        return await _or_llm_error(share_of_time(EMBEDDING_SHARE, self._clock), self._embedder.embed(texts))
+        before = calls_so_far()
+        vectors = await _or_llm_error(share_of_time(EMBEDDING_SHARE, self._clock), self._embedder.embed(texts))
+        note(EMBEDDINGS, FRESH if calls_so_far() > before else "cached")
+        return vectors
 
 
 class PatientModel:

@@ -16,7 +16,7 @@ from sengol_api.api.errors import (
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
     refusal,
-    respond,
+    respond_to,
 )
 from sengol_api.api.gate import HEADER as PRIORITY_HEADER
 from sengol_api.api.gate import level_of
@@ -61,7 +61,7 @@ class PathEndpoint:
             try:
                 response = await self._answer(request)
             except AppError as error:
-                response = respond(error, scope["state"]["request_id"])
+                response = respond_to(scope, error)
                 if response.status_code >= 500 and error.code not in _EXPECTED:
                     _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": error.code})
             response.headers.update(scope["state"].get("limit", {}))

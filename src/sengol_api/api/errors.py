@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import Scope
 
 from sengol_api.api.wire import ErrorOut
 from sengol_api.resilience import CircuitOpen, Rejected
@@ -103,3 +104,9 @@ def respond(error: AppError, request_id: str) -> Response:
         headers["Allow"] = ", ".join(error.metadata["allowed"])
     body = msgspec.json.encode(describe(error, request_id))
     return Response(body, STATUS[error.code][0], headers, "application/json")
+
+
+def respond_to(scope: Scope, error: AppError) -> Response:
+    """The answer to a request that ends in an error, whose code is left where the log and the metrics find it."""
+    scope["state"]["error_code"] = error.code
+    return respond(error, scope["state"]["request_id"])

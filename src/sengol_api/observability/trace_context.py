@@ -10,7 +10,7 @@ in the logs and handed on as it came.
 """
 
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from typing import Final
 
@@ -18,7 +18,8 @@ _VERSION_00: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})
 _LATER: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _STATE: Final = re.compile(r"[\x20-\x7e]{1,512}")
 _MOST_MEMBERS: Final = 32
-SAMPLED: Final = 1
+_FLAGS: Final = 0b11
+"""Recorded, and made of a random trace id: those that the second level of the standard defines."""
 
 
 class TraceContext:
@@ -44,6 +45,9 @@ class TraceContext:
         """The header."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
 
+    def annotate(self, attributes: Mapping[str, str | int | float | bool]) -> None:
+        """Put facts on the span; a context that only came from elsewhere has none."""
+
 
 current: ContextVar[TraceContext | None] = ContextVar("trace", default=None)
 """Where the present work stands; None outside of every trace."""
@@ -66,7 +70,7 @@ def read(traceparents: Sequence[str], tracestates: Sequence[str] = ()) -> TraceC
     state = ",".join(tracestates)
     if not _STATE.fullmatch(state) or state.count(",") >= _MOST_MEMBERS:
         state = ""
-    return TraceContext(found[1], found[2], int(found[3], 16) & SAMPLED, state)
+    return TraceContext(found[1], found[2], int(found[3], 16) & _FLAGS, state)
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
@@ -76,3 +80,10 @@ def inject(headers: MutableMapping[str, str]) -> None:
         headers["traceparent"] = context.traceparent
         if context.state:
             headers["tracestate"] = context.state
+
+
+def annotate(attributes: Mapping[str, str | int | float | bool]) -> None:
+    """Put facts on the present span, if there is one: counts, codes, names of models; never content."""
+    context = current.get()
+    if context is not None:
+        context.annotate(attributes)

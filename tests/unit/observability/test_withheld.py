@@ -148,7 +148,7 @@ class Prompt(msgspec.Struct, tag_field="kind", tag="prompt"):
         lambda: getattr(object(), CANARY),
         lambda: [].index(CANARY),
         lambda: open(f"/nowhere/{CANARY}"),  # noqa: PTH123, SIM115 - it does not come to that
-        lambda: exec(CANARY),
+        lambda: exec(CANARY.partition("-")[0]),
         lambda: __import__(CANARY),
         lambda: httpx2.get(f"{CANARY}://host"),
         lambda: asyncio.run(asyncio.wait_for(asyncio.sleep(0, put_together()), 1)),

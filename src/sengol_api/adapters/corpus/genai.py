@@ -1,7 +1,9 @@
 """The corpus of AI incidents, from the ``genai-incidents`` package (CC-BY-4.0 data, per-source terms in its NOTICE-DATA)."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -10,6 +12,7 @@ from sengol_api.review.incident import Incident, Kind
 from sengol_api.review.vocabulary import Vocabulary, iso_country
 
 ORIGIN: Final = "genai-incidents"
+PACKAGE: Final = "genai_incidents"
 RULES: Final = "5"  # raise it when a rule below changes, so that stored incidents are made anew
 ATTRIBUTION: Final = (
     "AI incidents: genai-incidents, CC BY 4.0, with content of the AI Incident Database, the OECD AI Incidents Monitor, "
@@ -60,11 +63,11 @@ def corpus_version() -> str:
 
 def read_genai(vocabulary: Vocabulary) -> Iterator[Incident]:
     """Every entry but the retracted ones."""
-    from genai_incidents import load_incidents
-
-    for entry in load_incidents():
+    for entry in import_module(PACKAGE).load_incidents():
         if entry.get("status") != "retracted":
             yield convert(entry, vocabulary)
+    # While it is loaded the package keeps all that it has read, which a server would carry for as long as it lives.
+    sys.modules.pop(PACKAGE, None)
 
 
 def convert(entry: Mapping[str, Any], vocabulary: Vocabulary) -> Incident:

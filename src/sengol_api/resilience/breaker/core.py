@@ -246,8 +246,7 @@ class BreakerCore:
     def standing(self) -> Standing:
         """How it stands now."""
         with self._lock:
-            seconds = self._retry_at - self._now() if self.state is OPEN else 0.0
-            return Standing(self.state, self.generation, self._cause, max(0.0, seconds))
+            return Standing(self.state, self.generation, self._cause, max(0.0, self._retry_at - self._now()))
 
     def follow(self, seconds: float) -> int | None:
         """Open because another replica did, for what remains there.

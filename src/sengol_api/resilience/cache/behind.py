@@ -79,8 +79,10 @@ class Behind:
 
     async def _read(self, key: Key) -> Enclosed | None:
         guard = self._guard
-        name = None if guard is None else name_of(key)
-        if guard is None or name is None:
+        if guard is None:
+            return None
+        name = name_of(key)
+        if name is None:
             return None
         try:
             return await guard.get(name)
@@ -93,8 +95,10 @@ class Behind:
     def set(self, key: Key, value: Any, ttl: float, took: float, options: Cache) -> None:
         """Hand a value on, in the background. It is encoded at once: its receiver may change it."""
         guard = self._guard
-        name = None if guard is None or ttl <= 0 else name_of(key)
-        if guard is None or name is None:
+        if guard is None or ttl <= 0:
+            return
+        name = name_of(key)
+        if name is None:
             return
         try:
             body = options.encode(value)
@@ -108,8 +112,10 @@ class Behind:
     def remove(self, key: Key) -> None:
         """Forget an entry: at once for this process, and for all as soon as the tier has been told."""
         guard = self._guard
-        name = None if guard is None else name_of(key)
-        if guard is not None and name is not None:
+        if guard is None:
+            return
+        name = name_of(key)
+        if name is not None:
             guard.disbelieve(name)
             self._in_background(lambda: self._attempt("delete", guard.delete, name))
 
