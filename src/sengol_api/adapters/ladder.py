@@ -46,7 +46,7 @@ class LadderIndex:
     """The ``VectorIndex`` of a server, with the embedded one below it.
 
     Args:
-        server: asked first.
+        server: asked first; it notes its own rungs.
         embedded: holds the same vectors in this process; it also answers ``compare``.
         clock: whose time counts.
     """
@@ -63,14 +63,12 @@ class LadderIndex:
         """See the port."""
         try:
             with share_of_time(SEARCH_SHARE, self._clock):
-                found = await self._server.search(queries, limit, allowed)
+                return await self._server.search(queries, limit, allowed)
         except ValueError:
             raise  # the query itself is wrong: no index has an answer
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, the answer is here
             note(SEARCH, "embedded", reason_of(error))
             return await self._embedded.search(queries, limit, allowed)
-        note(SEARCH, FRESH)
-        return found
 
     async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
         """See the port."""
