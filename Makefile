@@ -2,11 +2,14 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
+CYCLONEDX_VERSION := 7.5.0
+ADVISORIES ?= pypi
 UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test check lint types layers fuzz coverage mutate eval bench bench-http simulate docs lock openapi clean
+.PHONY: help run setup test check lint types layers fuzz coverage mutate eval bench bench-http simulate docs lock openapi audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -74,6 +77,19 @@ lock: $(UV) ## resolve the dependencies again (hash-pinned, for every platform)
 	    --no-header pyproject.toml --group dev -c locks/tracing.txt -o locks/dev.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --group bench -c locks/dev.txt -o locks/bench.txt
+
+audit: $(UV) ## are there advisories about a dependency? Needs an advisory service: ADVISORIES=pypi or osv
+	@$(UV) tool run --quiet --from pip-audit==$(PIP_AUDIT_VERSION) pip-audit --strict --progress-spinner off --vulnerability-service $(ADVISORIES) \
+	    --disable-pip --require-hashes --requirement locks/run.txt \
+	    || { echo "There are advisories (above), or $(ADVISORIES) could not be asked about every dependency: nothing is known to be fine."; exit 1; }
+
+sbom: $(UV) ## write dist/sbom.cdx.json: what a locked installation consists of, with licences (CycloneDX)
+	@rm -rf .sbom && $(UV) venv --quiet --python $(PYTHON) .sbom
+	@$(UV) pip install --quiet --python .sbom/bin/python --require-hashes -r locks/run.txt
+	@$(UV) pip install --quiet --python .sbom/bin/python --no-deps .
+	@mkdir -p dist && $(UV) tool run --quiet --from cyclonedx-bom==$(CYCLONEDX_VERSION) cyclonedx-py environment --pyproject pyproject.toml \
+	    --mc-type application --output-reproducible --spec-version 1.6 --output-file dist/sbom.cdx.json .sbom/bin/python
+	@rm -rf .sbom && echo "dist/sbom.cdx.json"
 
 clean: ## remove what set-up made (not the data directory)
 	rm -rf .venv .uv
