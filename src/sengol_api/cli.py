@@ -69,7 +69,13 @@ def serve(
 def check(data_dir: DataDir = None) -> None:
     """Show the configuration, and whether each dependency answers."""
     settings = _settings(data_dir=data_dir)
-    table = Table(Column("setting", no_wrap=True), "value", "default", "unit", box=None, pad_edge=False)
+    columns: list[Column | str] = [
+        Column("setting", no_wrap=True),
+        Column("value", overflow="fold"),
+        Column("default", overflow="fold"),
+        "unit",
+    ]
+    table = Table(*columns, box=None, pad_edge=False)
     for variable in variables():
         value = getattr(settings, variable.field)
         shown = ("(set)" if value else "(empty)") if variable.secret else str(value) if value != "" else "(empty)"

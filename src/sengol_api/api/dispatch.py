@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -30,6 +31,8 @@ from sengol_api.validation import check, decode
 
 T = TypeVar("T")
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
+BODY_SECONDS: Final = 30.0
+"""For a body to arrive: enough for 4 MiB over a poor line, and not long enough to hold many connections open for nothing."""
 _EXPECTED: Final = frozenset({"OVERLOADED", "CIRCUIT_BREAKER_OPEN", "SHUTTING_DOWN"})
 """Told by metrics and events: a log line for each refused request would be one more load."""
 _log = logging.getLogger("sengol_api.request")
@@ -62,9 +65,9 @@ class PathEndpoint:
                 if response.status_code >= 500 and error.code not in _EXPECTED:
                     _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": error.code})
             response.headers.update(scope["state"].get("limit", {}))
-            await response(scope, receive, send)
+            await _told(response, scope, receive, send)
         except ClientDisconnect:
-            return  # while it sent, or while it was sent to: nobody is there to be told
+            return  # while it sent, or while it waited: nobody is there to be told
 
     async def _answer(self, request: Request) -> Response:
         operation = self._operations.get(request.method)
@@ -150,6 +153,11 @@ class PathEndpoint:
         if wrong is not None:
             raise wrong
         return user_id
+
+
+async def _told(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    with suppress(OSError):  # what a server raises by ASGI 2.4 when the client is gone
+        await response(scope, receive, send)
 
 
 def wants_stream(request: Request) -> bool:
@@ -249,16 +257,25 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises:
         PayloadTooLargeError: more than ``limit`` bytes are announced or sent.
+        TimeoutError: it did not arrive in time.
+        ValidationError: it breaks off.
     """
     announced = request.headers.get("content-length", "0")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit)
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        message = f"The body did not arrive within {BODY_SECONDS:g} s. Send it faster, or less of it."
+        raise errors.TimeoutError(message, {"bodySeconds": BODY_SECONDS, "receivedBytes": size}) from None
+    except ClientDisconnect:  # or a body that is not what its headers announce, which servers tell in the same way
+        raise ValidationError([Problem("", "breaks off, or is not in the form that its headers announce", "broken_body")]) from None
     return b"".join(chunks)
 
 

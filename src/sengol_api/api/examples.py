@@ -83,6 +83,7 @@ QUESTION: Final = wire.QuestionOut(
     ],
     generated_from="evidence",
     confidence=0.825,
+    catalogue_text="Is text from outside kept apart from instructions, so that it cannot make the model act?",
 )
 _NO_SPREAD: Final = wire.SpreadOut(
     n=2, median=None, lower_quartile=None, upper_quartile=None, note="insufficient data: 2 of at least 5 values"

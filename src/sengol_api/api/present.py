@@ -10,7 +10,7 @@ from sengol_api.review import score as scoring
 from sengol_api.review import weights
 from sengol_api.review.accounts import User
 from sengol_api.review.facts import hints
-from sengol_api.review.generate import Generated, Outcome
+from sengol_api.review.generated import Generated, Outcome
 from sengol_api.review.incident import Incident
 from sengol_api.review.provenance import Degradation
 from sengol_api.review.question import Question
@@ -99,6 +99,8 @@ def question(value: Question) -> wire.QuestionOut:
         related_incidents=[related(match) for match in value.related],
         generated_from=value.generated_from,
         confidence=value.confidence,
+        catalogue_text=value.catalogue_text,
+        cited_incidents=list(value.cited),
     )
 
 

@@ -156,13 +156,9 @@ class Health:
         return {name: breaker.snapshot() for name, breaker in sorted(self._registry.breakers().items())}
 
     def caches(self) -> dict[str, CacheView]:
-        """Every cache, by the name of its pipeline; further ones of the same pipeline with their policy's name behind it."""
-        found = {}
-        for name, policies in sorted(self._registry.policies(Cache.kind).items()):
-            for number, policy in enumerate(policies):
-                label = name if number == 0 else f"{name}.{policy.name}"
-                found[label] = CacheView(policy.snapshot(), policy.options.max_entries)
-        return found
+        """Every cache, by the name of its pipeline."""
+        found = sorted(self._registry.policies(Cache.kind).items())
+        return {name: CacheView(cache.snapshot(), cache.options.max_entries) for name, (cache,) in found}
 
     async def _report(self) -> Report:
         started = self._clock.now()

@@ -103,9 +103,9 @@ class Steering:
 
     def _carry_out(self, act: Act) -> None:
         if act.action == Action.CLEAR:
-            for name, policies in self._registry.policies(Cache.kind).items():
-                for policy in policies if act.target in ("", name) else ():
-                    policy.clear()
+            for name, (cache,) in self._registry.policies(Cache.kind).items():
+                if act.target in ("", name):
+                    cache.clear()
             return
         breaker = self._registry.breakers().get(act.target)
         if breaker is None:  # of another version's pipeline, or an act that is not ours to do

@@ -31,11 +31,19 @@ class Regulation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One question of a review; ``evidence`` counts all matching incidents, ``related`` are those shown."""
+    """One question of a review; ``evidence`` counts all matching incidents, ``related`` are those shown.
+
+    Attributes:
+        text: the question as it is asked.
+        catalogue_text: the area's own question; the same as ``text`` unless a language model adapted the wording.
+        generated_from: ``evidence``; ``hybrid`` when a language model adapted the wording; ``llm`` when it added the area.
+        cited: ids of those related incidents on which a language model's sentence in ``importance`` rests.
+    """
 
     id: str
     domain: Domain
     text: str
+    catalogue_text: str
     label: str
     description: str
     good: str
@@ -55,6 +63,7 @@ class Question:
     related: tuple[Match, ...]
     generated_from: Literal["llm", "evidence", "hybrid"]
     confidence: float
+    cited: tuple[str, ...] = ()
 
 
 def part_of(domain: Domain) -> weights.Part:
@@ -161,6 +170,7 @@ def build(
         id=area.id,
         domain=area.domain,
         text=area.question,
+        catalogue_text=area.question,
         label=area.label,
         description=area.description,
         good=area.good,

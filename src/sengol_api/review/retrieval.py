@@ -149,13 +149,17 @@ def _telling_words(title: str) -> frozenset[str]:
     return frozenset(word for word in _WORD.findall(title.casefold()) if word not in _FILLERS)
 
 
-def distribute(matches: Sequence[Sequence[Match]]) -> list[list[Match]]:
+def distribute(matches: Sequence[Sequence[Match]], beside: Sequence[Sequence[Match]] = ()) -> list[list[Match]]:
     """Choose what each question shows: its best, but none in more than two questions and no event twice in one.
 
     Questions take turns, one incident a turn, so that no question takes all the good ones.
+
+    Args:
+        matches: of each question, best first.
+        beside: what other questions show already; it counts, and stays as it is.
     """
     shown: list[list[Match]] = [[] for _ in matches]
-    used: Counter[str] = Counter()
+    used = Counter(match.incident.id for shown_there in beside for match in shown_there)
     cursors = [iter(found) for found in matches]
     for _ in range(SHOWN):
         for own, cursor in zip(shown, cursors, strict=True):

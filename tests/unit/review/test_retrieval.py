@@ -158,6 +158,13 @@ def test_questions_take_turns_so_that_none_takes_all_the_good_ones():
     assert all(len(own) >= 4 for own in shown)
 
 
+def test_what_other_questions_show_already_counts_and_stays():
+    same = [Match(make_incident(key), 0.5, 1.0, ("because",)) for key in "abcdef"]
+    beside = [same[:2], same[:2]]
+    assert [m.incident.id for m in distribute([same], beside)[0]] == list("cdef")
+    assert beside == [same[:2], same[:2]]
+
+
 def test_one_event_told_by_two_sources_is_shown_once():
     twice = [Match(make_incident(key, title="The same EVENT"), 0.5, 1.0, ("because",)) for key in "ab"]
     assert len(distribute([twice])[0]) == 1

@@ -82,7 +82,7 @@ class Allowance:
         if self._level >= 0:
             return 0.0
         wait = -self._level / self._rate
-        return min(wait, max(0.0, self._full_at - now)) if -self._level <= self._limit else wait
+        return min(wait, self._full_at - now) if self._full_at > now and -self._level <= self._limit else wait
 
     def give_back(self, units: float, now: float) -> None:
         """Units that were taken and not used."""

@@ -105,6 +105,10 @@ class QuestionOut(In):
     related_incidents: Annotated[list[RelatedIncidentOut], Meta(max_length=50)]
     generated_from: Literal["llm", "evidence", "hybrid"]
     confidence: Weight
+    catalogue_text: Annotated[Text, Meta(description="The question in the catalogue's own words, where a model adapted text")] = ""
+    cited_incidents: Annotated[
+        list[Line], Meta(max_length=50, description="Ids of those relatedIncidents that a model's sentence in importance rests on")
+    ] = []
 
 
 class RegimeOut(Out):
