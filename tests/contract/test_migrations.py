@@ -56,6 +56,7 @@ async def test_constraints_have_the_names_that_the_code_gives_them(database):
         "incident_vectors": {"fk_incident_vectors_incident_id", "ix_incident_vectors_incident_id"},
         "users": {"uq_users_email"},
         "corpus_origins": set(),
+        "admin_acts": set(),
     }
     assert found == wanted
 

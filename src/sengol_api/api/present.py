@@ -9,7 +9,8 @@ from sengol_api.api import wire
 from sengol_api.review import score as scoring
 from sengol_api.review import weights
 from sengol_api.review.accounts import User
-from sengol_api.review.generate import Outcome
+from sengol_api.review.facts import hints
+from sengol_api.review.generated import Generated, Outcome
 from sengol_api.review.incident import Incident
 from sengol_api.review.provenance import Degradation
 from sengol_api.review.question import Question
@@ -98,6 +99,8 @@ def question(value: Question) -> wire.QuestionOut:
         related_incidents=[related(match) for match in value.related],
         generated_from=value.generated_from,
         confidence=value.confidence,
+        catalogue_text=value.catalogue_text,
+        cited_incidents=list(value.cited),
     )
 
 
@@ -126,11 +129,11 @@ def regime(value: Regime, status: Status) -> wire.RegimeOut:
     )
 
 
-def generated(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attribution: str) -> wire.GeneratedOut:
-    """The answer of the main job."""
+def metadata(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attribution: str) -> wire.GenerationMetadataOut:
+    """How an answer of the main job was made: the part that differs each time."""
     result = outcome.generated
     facts = result.facts
-    metadata = wire.GenerationMetadataOut(
+    return wire.GenerationMetadataOut(
         timestamp=moment(now),
         generation_time_ms=round(outcome.elapsed_ms, 2),
         llm_model=result.model,
@@ -149,14 +152,18 @@ def generated(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attributi
         recognised_tech=sorted(facts.tech),
         mentioned_data_types=sorted(facts.mentioned_data),
         unrecognised=[wire.UnrecognisedOut(field=field, value=value) for field, value in facts.unrecognised],
+        hints=list(hints(facts)),
     )
-    return wire.GeneratedOut(
-        risk_questions=[question(q) for q in result.questions if q.domain != "compliance"],
-        compliance_questions=[question(q) for q in result.questions if q.domain == "compliance"],
-        scoring_formula={**weights.FORMULAS, "score": scoring.FORMULA},
-        incident_summary=wire.SummaryOut(**summary(result.summary)),
-        generation_metadata=metadata,
-    )
+
+
+def content(result: Generated) -> dict[str, Any]:
+    """The fields of an answer of the main job that are the same each time it is given."""
+    return {
+        "risk_questions": [question(q) for q in result.questions if q.domain != "compliance"],
+        "compliance_questions": [question(q) for q in result.questions if q.domain == "compliance"],
+        "scoring_formula": {**weights.FORMULAS, "score": scoring.FORMULA},
+        "incident_summary": wire.SummaryOut(**summary(result.summary)),
+    }
 
 
 def degraded(values: Iterable[Degradation]) -> list[wire.DegradedOut]:
@@ -184,7 +191,7 @@ def found(query: str, items: Iterable[Found], findings: Findings, *, corpus_vers
 def _part(value: scoring.Part) -> wire.PartOut:
     return wire.PartOut(
         score=value.score,
-        total_weight=sum(term.weight for term in value.terms),
+        total_weight=round(sum(term.weight for term in value.terms), scoring.DIGITS),
         not_applicable=value.not_applicable,
         unanswered=value.unanswered,
         terms=[wire.TermOut(**asdict(term)) for term in value.terms],

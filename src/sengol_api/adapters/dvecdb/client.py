@@ -63,6 +63,9 @@ class DvecdbClient:
     Raises:
         ValueError: the embedder is not the one of the records, or has another dimension.
         OptionsError: the registry has pipelines of that name.
+
+    Attributes:
+        pipeline: name of the one that has the circuit breaker.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class DvecdbClient:
             statistics=self._statistics,
         )
         self._answers = Answers(self._make, self._lines.cache, clock=clock)
+        self.pipeline = name
         self._probe = Pipeline(f"{name}.health", Timeout(options.health_timeout), clock=clock)
         self._response_time: float | None = None
 

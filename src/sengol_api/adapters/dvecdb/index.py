@@ -6,7 +6,7 @@ from typing import Final
 from sengol_api.adapters.dvecdb.client import DvecdbClient
 from sengol_api.resilience import CacheSource, cache_outcome
 from sengol_api.review.ports import Hit, VectorIndex, Vectors
-from sengol_api.review.provenance import note
+from sengol_api.review.provenance import FRESH, note
 
 SEARCH: Final = "search"
 
@@ -39,6 +39,8 @@ class DvecdbIndex:
             found = await self._client.search_many(queries, limit, allowed)
         if outcome.source is CacheSource.STALE:
             note(SEARCH, "stale", "d-vecDB did not answer, what it had answered before is shown")
+        else:
+            note(SEARCH, "cached" if outcome.source is CacheSource.FRESH else FRESH)
         return found
 
     async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:

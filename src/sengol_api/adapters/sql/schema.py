@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from sengol_api.adapters.sql.engine import Database
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x53454E47  # any fixed number: two replicas that start at once must not migrate at once
 

@@ -102,3 +102,16 @@ corpus_origins = sa.Table(
     sa.Column("version", sa.String(100), nullable=False),
     sa.Column("loaded_at", UtcDateTime, nullable=False),
 )
+
+admin_acts = sa.Table(
+    "admin_acts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.String(254), nullable=False),
+    sa.Column("actor_id", sa.String(36)),
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("target", sa.String(254), nullable=False),
+    sa.Column("result", sa.String(200), nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+)

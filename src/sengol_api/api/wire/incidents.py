@@ -19,7 +19,7 @@ class FilterIn(In):
     attack_types: Choices = []
     countries: Choices = []
     sources: Choices = []
-    kinds: Annotated[list[Kind], Meta(max_length=2)] = []
+    kinds: Annotated[list[Kind], Meta(max_length=3)] = []
     year_from: Annotated[int, Meta(ge=1900, le=2200)] | None = None
     year_to: Annotated[int, Meta(ge=1900, le=2200)] | None = None
 

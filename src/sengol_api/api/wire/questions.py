@@ -105,6 +105,10 @@ class QuestionOut(In):
     related_incidents: Annotated[list[RelatedIncidentOut], Meta(max_length=50)]
     generated_from: Literal["llm", "evidence", "hybrid"]
     confidence: Weight
+    catalogue_text: Annotated[Text, Meta(description="The question in the catalogue's own words, where a model adapted text")] = ""
+    cited_incidents: Annotated[
+        list[Line], Meta(max_length=50, description="Ids of those relatedIncidents that a model's sentence in importance rests on")
+    ] = []
 
 
 class RegimeOut(Out):
@@ -148,6 +152,7 @@ class GenerationMetadataOut(Out):
     recognised_tech: list[str]
     mentioned_data_types: list[str]
     unrecognised: list[UnrecognisedOut]
+    hints: Annotated[list[str], Meta(description="What was left out for want of a word in the request")]
 
 
 class GeneratedOut(Out):
