@@ -69,7 +69,12 @@ def serve(
 def check(data_dir: DataDir = None) -> None:
     """Show the configuration, and whether each dependency answers."""
     settings = _settings(data_dir=data_dir)
-    columns = [Column("setting", no_wrap=True), Column("value", overflow="fold"), Column("default", overflow="fold"), "unit"]
+    columns: list[Column | str] = [
+        Column("setting", no_wrap=True),
+        Column("value", overflow="fold"),
+        Column("default", overflow="fold"),
+        "unit",
+    ]
     table = Table(*columns, box=None, pad_edge=False)
     for variable in variables():
         value = getattr(settings, variable.field)

@@ -110,18 +110,23 @@ def announce_when_ready(host: str, port: int, *, workers: int, ready: Callable[[
 
 
 def worker() -> ASGIApp:
-    """The application of a worker process, which stops when the process that started it is gone.
-
-    Else a ``kill -9`` of the parent would leave workers that serve on, and that keep the port from the next start.
-    """
+    """The application of a worker process."""
     # NumPy reads this when it is loaded. With a thread for every core, which spin while they wait for each other, one search of
     # a millisecond takes twenty as soon as anybody else wants a core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sengol_api import bootstrap
 
-    threading.Thread(target=_stop_after, args=(os.getppid(),), daemon=True, name="parent").start()
+    end_with_parent()
     shared = os.environ.get(_WORKERS)
     return bootstrap.application(Path(shared) if shared else None, supervised=True)
+
+
+def end_with_parent() -> None:
+    """Let this worker stop when the process that started it is gone.
+
+    Else a ``kill -9`` of the parent would leave workers that serve on, and that keep the port from the next start.
+    """
+    threading.Thread(target=_stop_after, args=(os.getppid(),), daemon=True, name="parent").start()
 
 
 def _stop_after(parent: int) -> None:
@@ -162,8 +167,13 @@ def connections() -> int:
     return max(128, min(CONNECTIONS, allowed - _OTHER_FILES))
 
 
-def run(settings: Settings, *, workers: int) -> None:
+def run(settings: Settings, *, workers: int, target: str = TARGET) -> None:
     """Serve until SIGTERM or SIGINT; every worker is a process of its own.
+
+    Args:
+        settings: of the server and the service.
+        workers: how many.
+        target: what a worker loads.
 
     Raises:
         OSError: the port is taken.
@@ -174,7 +184,7 @@ def run(settings: Settings, *, workers: int) -> None:
     # A worker ends by itself before this; only one that is frozen is killed.
     orderly_end = (settings.shutdown_drain_delay + settings.shutdown_timeout) / 1000 + PATIENCE
     server = Parent(
-        TARGET,
+        target,
         factory=True,
         address=settings.host,
         port=port,

@@ -144,7 +144,7 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
     shutil.copy(migrated_file, file := tmp_path / "api.sqlite3")
     async with AsyncExitStack() as stack:
 
-        async def make(*, options=None, **others) -> Api:
+        async def make(*, options=None, telemetry=None, **others) -> Api:
             database, clock, hasher = Database(f"sqlite:///{file}"), Clock(), CountingHasher()
             stack.push_async_callback(database.close)
             stack.callback(hasher.close)
@@ -181,7 +181,7 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
             async def opened() -> AsyncIterator[Services]:
                 yield services
 
-            app = create_app(opened, options or ApiOptions())
+            app = create_app(opened, options or ApiOptions(), telemetry)
             await stack.enter_async_context(running(app))
             client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
             await stack.enter_async_context(client)

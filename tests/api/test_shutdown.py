@@ -8,7 +8,7 @@ import pytest
 from sengol_api.api.app import create_app
 from sengol_api.api.in_flight import ENDLESS, InFlight
 from sengol_api.ops.drain import Drain, Phase
-from sengol_api.review.generate import Progress
+from sengol_api.review.generated import Progress
 from support.asgi import Exchange
 from support.wire import DESCRIPTION, assert_error, events
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from sengol_api.review.errors import VectorDBError
-from sengol_api.review.generate import Progress
+from sengol_api.review.generated import Progress
 from support.wire import DESCRIPTION, events
 
 

@@ -1,16 +1,18 @@
 """The SDK without a network: what ``openai.AsyncOpenAI`` gives and raises, as a test scripts it. Time may be virtual."""
 
-import json
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import openai
+from openai.types.chat import ChatCompletionChunk
 
 from sengol_api.resilience.testing import Script
 from support.openai_answers import chat_chunks, chat_completion, content_for, dump, embeddings
 
+_numbers = itertools.count()
 REQUEST = httpx2.Request("POST", "https://api.example.com/v1")
 
 
@@ -55,7 +57,7 @@ class _Stream(SimpleNamespace):
     def __init__(self, content: str, ask: Mapping[str, Any], headers: Mapping[str, str] | None, finish: str | None) -> None:
         self.headers = {"content-type": "text/event-stream", **(headers or {})}
         self._chunks = [
-            json.loads(event.removeprefix(b"data: "), object_hook=lambda value: SimpleNamespace(**value))
+            ChatCompletionChunk.model_validate_json(event.removeprefix(b"data: "))
             for event in chat_chunks(ask, content, finish=finish)
             if b"[DONE]" not in event
         ]
@@ -87,11 +89,13 @@ class FakeSdk:
 
     Args:
         steps: what each request meets: ``Said``, ``Embedded``, what ``answered`` gives, an error, ``after`` or ``hang``.
+        api_key: of its account; by default nobody else's.
+        base_url: where it would send them.
     """
 
-    def __init__(self, *steps: Any, api_key: str = "key-1", base_url: str = "https://api.example.com/v1") -> None:
+    def __init__(self, *steps: Any, api_key: str | None = None, base_url: str = "https://api.example.com/v1") -> None:
         self.script = Script(*steps or (Said(),))
-        self.api_key, self.base_url = api_key, base_url
+        self.api_key, self.base_url = api_key or f"key-{next(_numbers)}", base_url
         self.closed = False
         create = SimpleNamespace(with_raw_response=SimpleNamespace(create=self._create))
         self.chat = SimpleNamespace(completions=create)

@@ -13,7 +13,8 @@ from sengol_api.adapters.bm25_index import Bm25Index
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.review.area import Catalogue, ClauseRef, Relevance
 from sengol_api.review.corpus import Corpus
-from sengol_api.review.generate import GenerateQuestions, Knowledge, prepare
+from sengol_api.review.evidence import Knowledge, prepare
+from sengol_api.review.generate import Assistant, GenerateQuestions
 from sengol_api.review.retrieval import MEASURED
 from sengol_api.review.space import Spaces, make_space
 from support.builders import make_area, make_incident, make_regime, make_vocabulary
@@ -109,8 +110,10 @@ class ToyWorld:
     keywords: Bm25Index
 
     def use_case(self, now=lambda: NOON, spaces=None, model=None) -> GenerateQuestions:
-        """The main job."""
-        return GenerateQuestions(self.knowledge, spaces=spaces or self.spaces, keywords=self.keywords, model=model, now=now)
+        """The main job, with the help of a model if one is given."""
+        assistant = None if model is None else Assistant(model, self.embedder.embed_now)
+        spaces = spaces or self.spaces
+        return GenerateQuestions(self.knowledge, spaces=spaces, keywords=self.keywords, assistant=assistant, now=now)
 
     def answers(self, now=lambda: NOON, **options) -> Answers:
         """The main job under policies."""

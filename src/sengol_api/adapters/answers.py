@@ -4,7 +4,8 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Literal
 
 from sengol_api.adapters.ladder import reason_of
@@ -13,7 +14,8 @@ from sengol_api.resilience import Cache, CacheSource, Clock, Fallback, Pipeline,
 from sengol_api.resilience import skip_cache as past_the_cache
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.facts import ReviewRequest
-from sengol_api.review.generate import Generated, GenerateQuestions, OnProgress, Outcome, Progress, unheard
+from sengol_api.review.generate import GenerateQuestions
+from sengol_api.review.generated import Generated, OnProgress, Outcome, Progress, unheard
 from sengol_api.review.provenance import Degradation
 
 NAME: Final = "review"
@@ -31,11 +33,13 @@ class AnswersOptions:
         entries: so many.
         ttl: seconds that each is good for. One that had to do without something is good for 15 s: long enough to spare what is
             left in an outage, and forgotten soon after it.
+        stale: seconds past its end in which one is served when there is no new one.
     """
 
     enabled: bool = True
     entries: int = 1000
     ttl: float = 3600.0
+    stale: float = DAY
 
 
 class Answers:
@@ -66,6 +70,7 @@ class Answers:
         self._clock = clock
         self._on_served = on_served
         self._watchers: dict[str, list[OnProgress]] = {}
+        self._by_evidence: dict[str, Generated] = {}
         self.pipeline = Pipeline(
             NAME,
             Fallback({"evidence": self._from_evidence}, reserve=RESERVE),
@@ -73,7 +78,7 @@ class Answers:
                 max_entries=options.entries,
                 ttl=options.ttl,
                 ttl_of=self._ttl_of,
-                stale_if_error=DAY if options.enabled else 0.0,
+                stale_if_error=options.stale if options.enabled else 0.0,
                 key=lambda asked: asked.key,
                 copy=lambda kept: kept,  # nobody changes an answer: it is frozen, and only read
                 size_of=lambda _: 1,
@@ -116,6 +121,7 @@ class Answers:
             watchers.remove(on_progress)
             if not watchers:
                 del self._watchers[key]
+                self._by_evidence.pop(key, None)
 
     async def _make(self, asked: "_Asked") -> Generated:
         """The work, which several may wait for: it has the time of the one that asked first."""
@@ -126,10 +132,15 @@ class Answers:
 
         in_time = nullcontext() if asked.seconds is None else deadline(asked.seconds * (1 - RESERVE), clock=self._clock)
         with in_time, charged_to(asked.user_id):
-            return await self._work(asked.request, as_of=asked.as_of, on_progress=tell)
+            keep = partial(self._by_evidence.__setitem__, asked.key)
+            return await self._work(asked.request, as_of=asked.as_of, on_progress=tell, on_evidence=keep)
 
     async def _from_evidence(self, asked: "_Asked", *, error: Exception) -> Generated:
+        """What the work had before it asked a model, if it came so far; else it is made now."""
         degraded = Degradation(NAME, "evidence", f"the assisted answer was not ready: {reason_of(error)}")
+        found = self._by_evidence.get(asked.key)
+        if found is not None:
+            return replace(found, degraded=(*found.degraded, degraded), served=(*found.served, (NAME, ("evidence",))))
         return await self._work.from_evidence(asked.request, as_of=asked.as_of, degraded=degraded)
 
     def _ttl_of(self, generated: Generated) -> float | None:

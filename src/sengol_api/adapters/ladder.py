@@ -8,7 +8,8 @@ from sengol_api.resilience import BulkheadFull, CircuitOpen, Clock, RateLimited,
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.errors import AppError, LLMError
 from sengol_api.review.ports import Embedder, Hit, LanguageModel, ModelAnswer, ModelTask, VectorIndex, Vectors
-from sengol_api.review.provenance import FRESH, note
+from sengol_api.review.provenance import FRESH, calls_so_far, note
+from sengol_api.review.space import EMBEDDINGS
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class LadderIndex:
     """The ``VectorIndex`` of a server, with the embedded one below it.
 
     Args:
-        server: asked first.
+        server: asked first; it notes its own rungs.
         embedded: holds the same vectors in this process; it also answers ``compare``.
         clock: whose time counts.
     """
@@ -62,14 +63,12 @@ class LadderIndex:
         """See the port."""
         try:
             with share_of_time(SEARCH_SHARE, self._clock):
-                found = await self._server.search(queries, limit, allowed)
+                return await self._server.search(queries, limit, allowed)
         except ValueError:
             raise  # the query itself is wrong: no index has an answer
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, the answer is here
             note(SEARCH, "embedded", reason_of(error))
             return await self._embedded.search(queries, limit, allowed)
-        note(SEARCH, FRESH)
-        return found
 
     async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
         """See the port."""
@@ -96,7 +95,10 @@ class PatientEmbedder:
         Raises:
             LLMError: there are no vectors.
         """
-        return await _or_llm_error(share_of_time(EMBEDDING_SHARE, self._clock), self._embedder.embed(texts))
+        before = calls_so_far()
+        vectors = await _or_llm_error(share_of_time(EMBEDDING_SHARE, self._clock), self._embedder.embed(texts))
+        note(EMBEDDINGS, FRESH if calls_so_far() > before else "cached")
+        return vectors
 
 
 class PatientModel:

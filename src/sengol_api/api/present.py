@@ -10,7 +10,7 @@ from sengol_api.review import score as scoring
 from sengol_api.review import weights
 from sengol_api.review.accounts import User
 from sengol_api.review.facts import hints
-from sengol_api.review.generate import Generated, Outcome
+from sengol_api.review.generated import Generated, Outcome
 from sengol_api.review.incident import Incident
 from sengol_api.review.provenance import Degradation
 from sengol_api.review.question import Question

@@ -7,7 +7,7 @@ import msgspec
 
 from sengol_api.api import present, wire
 from sengol_api.api.wire.base import Out
-from sengol_api.review.generate import Generated
+from sengol_api.review.generated import Generated
 
 PARTS: Final = ("risk_questions", "compliance_questions", "scoring_formula", "incident_summary")
 KEPT: Final = 32

@@ -14,7 +14,7 @@ from sengol_api.ops.health import Health
 from sengol_api.ops.steering import Steering
 from sengol_api.resilience import Registry
 from sengol_api.review.corpus import Corpus
-from sengol_api.review.generate import Answerer
+from sengol_api.review.generated import Answerer
 from sengol_api.review.ports import PasswordHasher, ReviewStore, UserStore
 from sengol_api.review.search import SearchIncidents
 from sengol_api.review.vocabulary import Vocabulary

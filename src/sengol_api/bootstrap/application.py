@@ -22,8 +22,9 @@ from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.observability.progress import progress_bar
 from sengol_api.observability.telemetry import Telemetry
 from sengol_api.observability.tracing import start_tracing
+from sengol_api.ops.drain import Drain
 from sengol_api.ops.signals import drains_on_sigterm
-from sengol_api.ops.watchdog import LoopWatch
+from sengol_api.ops.watchdog import PATIENCE, LoopWatch
 from sengol_api.review.errors import AppError, DatabaseError
 from sengol_api.settings import Settings, load, read_environment
 
@@ -50,6 +51,19 @@ def _settle() -> None:
         trim(0)
 
 
+def stand_in_order(drain: Drain, *, supervised: bool, patience: float = PATIENCE) -> None:
+    """From now on this process drains on SIGTERM, and one that is supervised ends when its event loop is stuck.
+
+    Args:
+        drain: of this process.
+        supervised: a parent starts another process when this one ends, and decides alone what a second signal means.
+        patience: seconds after which a loop counts as stuck.
+    """
+    drains_on_sigterm(drain, again=(lambda: None) if supervised else None)
+    if supervised:
+        LoopWatch(asyncio.get_running_loop(), patience=patience).start()
+
+
 def application(workers: Path | None = None, *, supervised: bool = False) -> ASGIApp:
     """The ASGI application of the environment's settings: what a worker process of a server loads.
 
@@ -68,11 +82,9 @@ def application(workers: Path | None = None, *, supervised: bool = False) -> ASG
         try:
             with progress_bar() as bar:
                 await prepare(settings, bar)
-            async with open_services(settings, telemetry.rungs.count) as services:
+            async with open_services(settings, telemetry) as services:
                 _settle()
-                drains_on_sigterm(services.drain, again=(lambda: None) if supervised else None)
-                if supervised:
-                    LoopWatch(asyncio.get_running_loop()).start()
+                stand_in_order(services.drain, supervised=supervised)
                 yield services
         except (StartError, AppError, RuntimeError) as error:
             # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.

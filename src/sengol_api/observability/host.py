@@ -126,6 +126,7 @@ class Host:
         self._directory = directory
         self._offers: dict[str, Give] = {}
         self._complained = False
+        self._serving: set[asyncio.Future[None]] = set()
         self._locks: list[int] = []
         self.place = 1
         if directory is not None:
@@ -231,7 +232,7 @@ class Host:
             return
         path = self._directory / f"{self.place}.sock"
         try:
-            server = await asyncio.start_unix_server(self._serve, path, limit=_LONGEST_QUESTION)
+            server = await asyncio.start_unix_server(self._connected, path, limit=_LONGEST_QUESTION)
         except OSError as error:
             _log.warning("this worker cannot answer for itself", exc_info=error)
             yield
@@ -242,6 +243,15 @@ class Host:
             server.close()
             with suppress(OSError):
                 path.unlink()
+            serving = list(self._serving)
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -18,7 +18,8 @@ _VERSION_00: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})
 _LATER: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _STATE: Final = re.compile(r"[\x20-\x7e]{1,512}")
 _MOST_MEMBERS: Final = 32
-SAMPLED: Final = 1
+_FLAGS: Final = 0b11
+"""Recorded, and made of a random trace id: those that the second level of the standard defines."""
 
 
 class TraceContext:
@@ -69,7 +70,7 @@ def read(traceparents: Sequence[str], tracestates: Sequence[str] = ()) -> TraceC
     state = ",".join(tracestates)
     if not _STATE.fullmatch(state) or state.count(",") >= _MOST_MEMBERS:
         state = ""
-    return TraceContext(found[1], found[2], int(found[3], 16) & SAMPLED, state)
+    return TraceContext(found[1], found[2], int(found[3], 16) & _FLAGS, state)
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
@@ -79,6 +80,13 @@ def inject(headers: MutableMapping[str, str]) -> None:
         headers["traceparent"] = context.traceparent
         if context.state:
             headers["tracestate"] = context.state
+
+
+def outgoing() -> dict[str, str]:
+    """The headers by which a call goes on with the present trace; empty outside of one."""
+    headers: dict[str, str] = {}
+    inject(headers)
+    return headers
 
 
 def annotate(attributes: Mapping[str, str | int | float | bool]) -> None:

@@ -10,8 +10,7 @@ It ends as soon as the server says that all connections are closed, however far 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -95,15 +94,15 @@ class Drain:
         """Whether the end has begun: connections are not kept for another request."""
         return self.phase is not Phase.SERVING
 
-    @contextmanager
-    def ticket(self) -> Iterator[Ticket]:
-        """Hold one while a request is being answered, in the task that does it."""
+    def enter(self) -> Ticket:
+        """Begin to answer a request, in the task that does it; it is in flight until :meth:`leave`."""
         ticket = Ticket(asyncio.current_task())
         self._tickets.add(ticket)
-        try:
-            yield ticket
-        finally:
-            self._tickets.discard(ticket)
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """The request is answered."""
+        self._tickets.discard(ticket)
 
     def endless(self, ticket: Ticket) -> None:
         """This request is an event stream without an end of its own: it is cut as soon as no new connections are taken."""
@@ -148,12 +147,14 @@ class Drain:
         # A client that reads nothing holds its connection, and with it the server; and a request may refuse to end.
         _log.warning("something does not close and is left behind", extra={"inFlight": len(self._tickets)})
         await self._run_hooks()
+        flush_logs()
         leave()
 
     async def closed(self) -> None:
         """All is closed: the hooks run, and the end is reached."""
         await self._run_hooks()
         self._closed.set()
+        flush_logs()  # a process that a server has forked ends without the steps that Python does at an exit
         if self._run is not None:
             await asyncio.wait({self._run}, timeout=1.0)
 
@@ -183,3 +184,9 @@ class Drain:
                     await hook()
             except Exception as error:  # noqa: BLE001 - the end comes, whatever a hook does
                 _log.warning("a last step failed", exc_info=error, extra={"step": name})
+
+
+def flush_logs() -> None:
+    """Let the last lines go out."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()

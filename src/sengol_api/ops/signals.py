@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from sengol_api.ops.drain import Drain
+from sengol_api.ops.drain import Drain, flush_logs
 
 SAME_WISH: Final = 0.3
 """Seconds within which a second signal counts as the first: GNU timeout and some supervisors send each signal twice."""
@@ -53,4 +53,5 @@ def _leave() -> None:
 
 def _leave_now() -> None:
     _log.warning("a second SIGTERM: ending at once, requests in flight are lost")
+    flush_logs()
     os._exit(128 + signal.SIGTERM)

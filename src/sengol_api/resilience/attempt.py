@@ -160,7 +160,8 @@ async def _wait_for(work: Awaitable[Any]) -> Any:
 def _awaited(function: Callable[..., Any], work: Any) -> Coroutine[Any, Any, Any]:
     if inspect.isawaitable(work):
         return _wait_for(work)
-    raise _misused(function, f"gave a {type(work).__name__}, which cannot be awaited", "call_sync() is for plain functions")
+    what = f"gave a value of type {type(work).__name__}, which cannot be awaited"
+    raise _misused(function, what, "call_sync() is for plain functions")
 
 
 def _misused(function: Callable[..., Any], what: str, instead: str) -> TypeError:

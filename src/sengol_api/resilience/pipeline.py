@@ -58,11 +58,12 @@ class Pipeline:
         random: Random = _CHANCE,
     ) -> None:
         given: list[Any] = list(policies)
-        problems = [] if _NAME.accepts(name) else [f"name={name!r} is not allowed, it takes {_NAME.words}"]
-        problems += [f"{each!r} is no policy" for each in given if not isinstance(each, PolicyOptions | Policy)]
+        named = _NAME.accepts(name)
+        problems = [] if named else [f"name={name!r} is not allowed, it takes {_NAME.words}"]
+        problems += [_no_policy(each) for each in given if not isinstance(each, PolicyOptions | Policy)]
         problems = problems or list(contradictions([(each.kind, getattr(each, "options", each)) for each in given]))
         if problems:
-            raise OptionsError(f"Pipeline {name!r}", problems)
+            raise OptionsError(f"Pipeline {name!r}" if named else "Pipeline", problems)
         self.name = name
         self.clock = clock
         self.events = Events()
@@ -240,6 +241,12 @@ def _what_runs(function: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.isroutine(function) or isinstance(function, type):
         return function
     return type(function).__call__
+
+
+def _no_policy(given: Any) -> str:
+    if isinstance(given, type) and issubclass(given, PolicyOptions):
+        return f"{given.__name__} is the class of a policy's options: write {given.__name__}()"
+    return f"{given!r} is no policy"
 
 
 def _free_name(kind: str, taken: dict[str, Policy[Any]]) -> str:

@@ -116,6 +116,9 @@ class Policy(ABC, Generic[O_co]):
     def snapshot(self) -> Any:
         """A frozen dataclass with this policy's state and statistics now."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of pipeline {self.site.pipeline!r}: {self._options!r}>"
+
     def _emit(self, kind: type[Event], **fields: Any) -> None:
         """Tell the listeners. Never called with a lock held."""
         site = self.site

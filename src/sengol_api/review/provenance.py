@@ -29,20 +29,20 @@ class Provenance:
 
     def __init__(self) -> None:
         self._served: dict[str, dict[str, None]] = {}
-        self._degraded: dict[tuple[str, str], Degradation] = {}
+        self._degraded: dict[Degradation, None] = {}
         self.calls = 0
         """Requests that were sent to other services."""
 
     def note(self, dependency: str, served: str, reason: str = "") -> None:
-        """A rung has served. With a reason it counts as degraded; the first reason of a rung is kept."""
+        """A rung has served. With a reason it counts as degraded."""
         self._served.setdefault(dependency, {})[served] = None
         if reason:
-            self._degraded.setdefault((dependency, served), Degradation(dependency, served, reason))
+            self._degraded[Degradation(dependency, served, reason)] = None
 
     @property
     def degraded(self) -> tuple[Degradation, ...]:
         """What was not as it should be, by dependency and rung; empty when all was."""
-        return tuple(self._degraded[key] for key in sorted(self._degraded))
+        return tuple(sorted(self._degraded, key=lambda each: (each.dependency, each.served, each.reason)))
 
     @property
     def served(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -69,6 +69,12 @@ def note(dependency: str, served: str, reason: str = "") -> None:
     provenance = _current.get()
     if provenance is not None:
         provenance.note(dependency, served, reason)
+
+
+def calls_so_far() -> int:
+    """Requests that were sent since somebody began to collect."""
+    provenance = _current.get()
+    return 0 if provenance is None else provenance.calls
 
 
 def count_call() -> None:

@@ -11,7 +11,7 @@ from sengol_api.resilience import CircuitBreaker, CircuitOpen, Pipeline, TimedOu
 from sengol_api.resilience.testing import run_virtual
 from sengol_api.review.errors import LLMError, VectorDBError
 from sengol_api.review.ports import ModelTask
-from sengol_api.review.provenance import Degradation, collect
+from sengol_api.review.provenance import Degradation, collect, note
 from support.toys import BagOfWords
 
 VECTORS = np.eye(3, dtype=np.float32)
@@ -43,6 +43,7 @@ def raising(error):
 
 async def test_the_server_serves_while_it_can():
     async def answer():
+        note("search", "fresh")
         return [["its hits"]]
 
     with collect() as provenance:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from sengol_api.observability import trace_context
 from sengol_api.observability.logging import ConsoleFormatter, JsonFormatter, configure, loop_fault, request_id
-from sengol_api.observability.sink import sinks
 from sengol_api.resilience.events import report
+from support.log_output import log_output
 
 
 def record(message="request", *arguments, name="sengol_api.test", **extra):
@@ -80,79 +80,58 @@ def test_a_line_for_people_is_short():
     assert line.endswith("warning request status=200")
 
 
-@pytest.fixture
-def logged(monkeypatch):
-    """Configures logging onto a stream in memory, and gives what was written; everything is as before afterwards."""
-    root, ours = logging.getLogger(), logging.getLogger("sengol_api")
-    before = root.level, root.handlers[:], ours.level, logging.raiseExceptions
-    for where, name in ((sys, "unraisablehook"), (sys, "excepthook"), (threading, "excepthook")):
-        monkeypatch.setattr(where, name, getattr(where, name))
-
-    def begin(level, style="json", stream=None):
-        monkeypatch.setattr(sys, "stderr", stream or io.StringIO())
-        configure(level, style)
-        return lambda: [sink.flush() for sink in sinks()] and sys.stderr.getvalue().splitlines()
-
-    yield begin
-    for sink in sinks():
-        sink.close()
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = before[1]
-    root.setLevel(before[0])
-    ours.setLevel(before[2])
-    logging.raiseExceptions = before[3]
+def test_the_least_level_holds_and_logs_go_to_standard_error():
+    with log_output("warning") as output:
+        logging.getLogger("sengol_api.test").info("not this")
+        logging.getLogger("sengol_api.test").warning("but this")
+        assert output.messages == ["but this"]
 
 
-def messages(lines):
-    return [json.loads(line)["message"] for line in lines]
-
-
-def test_the_least_level_holds_and_logs_go_to_standard_error(logged):
-    lines = logged("warning")
-    logging.getLogger("sengol_api.test").info("not this")
-    logging.getLogger("sengol_api.test").warning("but this")
-    assert messages(lines()) == ["but this"]
-
-
-def test_a_terminal_gets_lines_for_people(logged):
+def test_a_terminal_gets_lines_for_people():
     class Terminal(io.StringIO):
         def isatty(self):
             return True
 
     for style, console in (("auto", True), ("console", True), ("json", False)):
-        lines = logged("info", style, Terminal())
-        logging.getLogger("sengol_api.test").info("hello")
-        assert lines()[0].startswith("{") is not console
+        with log_output("info", style, Terminal()) as output:
+            logging.getLogger("sengol_api.test").info("hello")
+            assert output.text.startswith("{") is not console
 
 
-def test_without_a_standard_error_nothing_is_written_and_nothing_fails(logged, monkeypatch):
-    logged("info")
-    monkeypatch.setattr(sys, "stderr", None)
-    configure("info", "auto")
-    logging.getLogger("sengol_api.test").critical("unheard")
+def test_without_a_standard_error_nothing_is_written_and_nothing_fails(monkeypatch):
+    with log_output() as output:
+        monkeypatch.setattr(sys, "stderr", None)
+        configure("info", "auto")
+        logging.getLogger("sengol_api.test").critical("unheard")
+        assert output.text == ""
 
 
-def test_other_libraries_are_heard_from_warnings_on_whatever_the_level(logged):
+def test_other_libraries_are_heard_from_warnings_on_whatever_the_level():
     """Below that they write of requests: the SDK of a model logs every prompt at debug."""
-    lines = logged("debug")
-    logging.getLogger("sengol_api.test").debug("ours")
-    logging.getLogger("openai").debug("a prompt")
-    logging.getLogger("httpx2").info("an address")
-    logging.getLogger("elsewhere").warning("trouble")
-    assert messages(lines()) == ["ours", "trouble"]
+    with log_output("debug") as output:
+        logging.getLogger("sengol_api.test").debug("ours")
+        logging.getLogger("openai").debug("a prompt")
+        logging.getLogger("httpx2").info("an address")
+        logging.getLogger("elsewhere").warning("trouble")
+        assert output.messages == ["ours", "trouble"]
 
 
-def test_what_the_server_logs_comes_in_the_same_shape_and_place(logged):
+def test_what_the_server_logs_comes_in_the_same_shape_and_place():
     server = logging.getLogger("_granian")
     server.addHandler(logging.StreamHandler(io.StringIO()))
     server.propagate = False
-    lines = logged("info")
-    server.error("Application callable raised an exception\nRuntimeError: canary")
-    assert messages(lines()) == ["Application callable raised an exception"]
+    with log_output() as output:
+        server.error("Application callable raised an exception\nRuntimeError: canary")
+        assert output.messages == ["Application callable raised an exception"]
 
 
-def test_an_error_that_nobody_can_catch_is_a_line(logged):
-    lines = logged("info")
+@pytest.fixture
+def output():
+    with log_output() as made:
+        yield made
+
+
+def test_an_error_that_nobody_can_catch_is_a_line(output):
     report(RuntimeError(f"a {'canary'}"), "a listener raised", None)
 
     class Broken:
@@ -171,7 +150,7 @@ def test_an_error_that_nobody_can_catch_is_a_line(logged):
     sys.excepthook(OSError, OSError(f"a {'canary'}"), None)
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     warnings.showwarning("old", DeprecationWarning, __file__, 1)
-    told = [json.loads(line) for line in lines()]
+    told = output.lines
     assert [(line["level"], line["message"]) for line in told] == [
         ("error", "fault in the background"),
         ("error", "fault in the background"),
@@ -185,8 +164,7 @@ def test_an_error_that_nobody_can_catch_is_a_line(logged):
     assert "canary" not in str(told)
 
 
-async def test_what_an_event_loop_reports_is_a_line_without_arguments_and_texts(logged):
-    lines = logged("info")
+async def test_what_an_event_loop_reports_is_a_line_without_arguments_and_texts(output):
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(loop_fault)
 
@@ -201,7 +179,7 @@ async def test_what_an_event_loop_reports_is_a_line_without_arguments_and_texts(
     await asyncio.sleep(0.01)
     del task
     gc.collect()
-    told = [json.loads(line) for line in lines()]
+    told = output.lines
     assert [line["what"] for line in told] == ["a callback failed", "a task failed and nobody asked for its result"]
     assert all(line["exception"].endswith("ValueError: (text withheld)") for line in told)
     assert "canary" not in str(told)

@@ -5,14 +5,18 @@ import asyncio
 from sengol_api.review.provenance import Degradation, collect, count_call, note
 
 
-def test_rungs_with_a_reason_are_degraded_and_the_first_reason_stands():
+def test_rungs_with_a_reason_are_degraded_and_each_reason_stands_once():
     with collect() as provenance:
         note("search", "fresh")
         note("model", "evidence", "no answer in time")
-        note("model", "evidence", "another reason")
+        note("model", "evidence", "no answer in time")
+        note("model", "evidence", "its key is refused")
         note("model", "fresh")
         count_call()
-    assert provenance.degraded == (Degradation("model", "evidence", "no answer in time"),)
+    assert provenance.degraded == (
+        Degradation("model", "evidence", "its key is refused"),
+        Degradation("model", "evidence", "no answer in time"),
+    )
     assert provenance.served == (("model", ("evidence", "fresh")), ("search", ("fresh",)))
     assert provenance.calls == 1
 

@@ -6,7 +6,7 @@ from typing import Generic
 from sengol_api.adapters.openai.errors import LateAnswerError, ModelError, UnavailableError
 from sengol_api.adapters.openai.routes import A, R, Route
 from sengol_api.adapters.openai.run import Run
-from sengol_api.resilience import Clock, Rejected, TimedOut, deadline, remaining
+from sengol_api.resilience import Clock, Rejected, TimedOut, attempts_of, deadline, remaining
 
 
 class Chain(Generic[A, R]):
@@ -36,7 +36,7 @@ class Chain(Generic[A, R]):
             try:
                 return await self._of(route, ask, run, last=route is self.routes[-1])
             except (ModelError, Rejected, TimedOut) as error:
-                said[route.provider.name] = error
+                said[route.provider.name] = _telling(error)
                 if isinstance(error, ModelError) and not error.elsewhere:
                     break
         raise failure_of(said)
@@ -47,6 +47,14 @@ class Chain(Generic[A, R]):
             return await route.call(ask, run)
         with deadline(left * (1.0 - self._reserve), clock=self._clock):
             return await route.call(ask, run)
+
+
+def _telling(error: Exception) -> Exception:
+    """The failure that led to it, when an attempt failed and the next one was refused: that one says more."""
+    if isinstance(error, Rejected):
+        tried = [each.error for each in attempts_of(error) if isinstance(each.error, Exception)]
+        return next((each for each in reversed(tried) if not isinstance(each, Rejected)), error)
+    return error
 
 
 def failure_of(said: Mapping[str, Exception]) -> ModelError:

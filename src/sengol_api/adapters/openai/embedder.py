@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sengol_api.adapters.openai.client import OpenAIClient
+from sengol_api.adapters.openai.errors import BadAnswerError
 from sengol_api.review.ports import Vectors
 
 _CUT = "text-embedding-3-"
@@ -37,6 +38,10 @@ class OpenAIEmbedder:
             return vectors
         asked = self.dimension if self.model.startswith(_CUT) else None
         found = await self._client.batch_generate_embeddings([texts[place] for place in places], dimensions=asked)
+        if len(found[0]) != self.dimension:
+            raise BadAnswerError(
+                f"The model {self.model} gives vectors of {len(found[0])} numbers, not {self.dimension}: set that dimension."
+            )
         vectors[places] = np.stack(found)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)

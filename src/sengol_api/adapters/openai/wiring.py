@@ -15,6 +15,8 @@ from sengol_api.adapters.openai.routes import ChatRoute, EmbeddingRoute, Ground,
 from sengol_api.adapters.openai.upstream import Upstream
 from sengol_api.resilience import Cache, Pipeline, Tier
 
+_AROUND = 500  # bytes that an answer takes beside its text
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
@@ -101,6 +103,7 @@ def of_answers(cache: Cache, tier: Tier | None, fallback_ttl: float) -> Cache:
 
     return cache.changed(
         ttl_of=cache.ttl_of or ttl_of,
+        size_of=cache.size_of or (lambda reply: len(reply.text.encode()) + _AROUND),
         tier=tier if tier is not None else cache.tier,
         encode=msgspec.json.encode,
         decode=msgspec.json.Decoder(Reply).decode,

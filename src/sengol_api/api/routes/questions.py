@@ -17,7 +17,7 @@ from sengol_api.api.routes.reviews import owned
 from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review.errors import AppError, Problem, ValidationError
 from sengol_api.review.facts import ReviewRequest
-from sengol_api.review.generate import Outcome, Progress
+from sengol_api.review.generated import Outcome, Progress
 from sengol_api.review.question import part_of
 from sengol_api.review.reviews import QuestionSet
 from sengol_api.review.weights import final_weight

@@ -95,7 +95,7 @@ class PlainCalls:
                     break
                 else:
                     self._wait(shared)
-                if starts or (shared.abandoned is None and not _ended_by_less_time_than_ours(shared)):
+                if shared.abandoned is None and not _ended_by_less_time_than_ours(shared):
                     answer = self._shelf.taken(shared, starts=starts)
                     if answer is not None:
                         return answer

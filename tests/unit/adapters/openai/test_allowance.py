@@ -81,7 +81,11 @@ def test_units_that_were_not_used_come_back():
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["learn", "take", "back", "wait"]), st.floats(0, 1e4), st.floats(0, 1), st.floats(0, 400), st.floats(0, 500)
+            st.sampled_from(["learn", "take", "back", "wait"]),
+            st.floats(0, 1e4),
+            st.floats(0, 1),
+            st.floats(0, 400),
+            st.floats(0, 500),
         ),
         max_size=40,
     )

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sengol_api.adapters.openai.hints import LONGEST, go_duration, wait_asked
-from support.openai_waits import FORMS, NOTHING_SAID, go_duration as as_go_prints_it
+from support.openai_waits import FORMS, NOTHING_SAID
+from support.openai_waits import go_duration as as_go_prints_it
 
 NOW = 1_800_000_000.0
 
@@ -71,9 +72,7 @@ def test_hints_that_ask_for_nothing_ask_for_nothing(name):
 
 
 def test_the_first_saying_that_can_be_understood_counts():
-    told = headers(
-        retry_after_ms="1500", retry_after="3", x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="9s"
-    )
+    told = headers(retry_after_ms="1500", retry_after="3", x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="9s")
     message = "Please try again in 5s."
     assert wait_asked(told, message, wall=NOW) == 1.5
     assert wait_asked({**told, "retry-after-ms": "soon"}, message, wall=NOW) == 3.0

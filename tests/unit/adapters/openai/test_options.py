@@ -13,7 +13,9 @@ KEY = "sk-CANARY-1234567890"
 
 
 def test_a_key_is_shown_nowhere():
-    options = OpenAIOptions(api_key=KEY, fallbacks=(Provider(name="local", base_url="http://localhost:1/v1", model="m", api_key=KEY),))
+    options = OpenAIOptions(
+        api_key=KEY, fallbacks=(Provider(name="local", base_url="http://localhost:1/v1", model="m", api_key=KEY),)
+    )
     shown = f"{options!r} {options.chain()!r} {options.api_key} {options.api_key!r} {dataclasses.replace(options)!r}"
     assert "CANARY" not in shown
     assert options.chain()[0].key == KEY
@@ -37,14 +39,25 @@ def test_secrets_compare_by_what_they_hold():
 
 @pytest.mark.parametrize(
     "url",
-    ["api.example.com/v1", "ftp://example.com", "http://", "http:///v1", "https://exa mple.com", "http://[bad", "http://h:99999", "//h/v1"],
+    [
+        "api.example.com/v1",
+        "ftp://example.com",
+        "http://",
+        "http:///v1",
+        "https://exa mple.com",
+        "http://[bad",
+        "http://h:99999",
+        "//h/v1",
+    ],
 )
 def test_an_address_that_cannot_be_called_is_refused(url):
     with pytest.raises(OptionsError, match="base_url takes an http or https address"):
         Provider(name="x", base_url=url, model="m")
 
 
-@pytest.mark.parametrize("url", ["https://user:CANARY@h/v1", "https://CANARY@h/v1", "https://h/v1?key=CANARY", "https://h/v1#CANARY"])
+@pytest.mark.parametrize(
+    "url", ["https://user:CANARY@h/v1", "https://CANARY@h/v1", "https://h/v1?key=CANARY", "https://h/v1#CANARY"]
+)
 def test_an_address_that_holds_a_secret_is_refused_without_being_shown(url):
     with pytest.raises(OptionsError) as caught:
         OpenAIOptions(base_url=url).chain()

@@ -1,5 +1,6 @@
 """From what a provider says to our errors."""
 
+import itertools
 import json
 import socket
 import ssl
@@ -92,7 +93,12 @@ def test_the_rest_of_the_table(status, error, kind):
 @pytest.mark.parametrize("form", [name for name in FORMS if name != "retry-after-date"])
 def test_a_wait_that_is_told_is_carried_by_errors_that_pass_and_only_by_those(form):
     hint = FORMS[form](2.5)
-    for status, code, waits in ((429, "slow_down", True), (503, None, True), (429, "insufficient_quota", False), (401, None, False)):
+    for status, code, waits in (
+        (429, "slow_down", True),
+        (503, None, True),
+        (429, "insufficient_quota", False),
+        (401, None, False),
+    ):
         error = from_sdk(refused(status, hint.headers, code=code, message=f"No.{hint.words}"), "primary", wall=NOW)
         assert error.retry_after == (pytest.approx(hint.seconds) if waits else None)
 
@@ -131,7 +137,7 @@ def test_an_error_in_an_answer_or_a_stream_is_told_by_its_words(body, kind):
 
 
 def chained(*links):
-    for effect, cause in zip(links, links[1:], strict=False):
+    for effect, cause in itertools.pairwise(links):
         effect.__cause__ = cause
     return links[0]
 

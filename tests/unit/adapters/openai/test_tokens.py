@@ -1,5 +1,7 @@
 """Estimates of tokens, and texts cut and grouped by them."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ def test_groups_keep_order_and_limits_and_are_as_few_as_can_be(sizes, most, most
     for each in groups:
         assert len(each) <= most
         assert sum(map(len, each)) <= most_tokens or len(each) == 1
-    for before, after in zip(groups, groups[1:], strict=False):
+    for before, after in itertools.pairwise(groups):
         assert len(before) == most or sum(map(len, before)) + len(after[0]) > most_tokens
 
 
