@@ -70,7 +70,7 @@ QUESTIONS = {
         "must keep more",
     ),
     "the description, copied": (
-        "Can a user who types instructions change the rules of what answers patients of a hospital group from their medical records?",
+        "Can a user who types instructions change rules of what answers patients of a hospital group from their medical records?",
         "must not copy",
     ),
     "turned round": (GOOD.replace("Can a patient", "Can no patient"), "must deny"),
