@@ -9,7 +9,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test check lint types layers fuzz mutate eval bench bench-http simulate docs lock openapi audit sbom clean
+.PHONY: help run setup test check lint types layers fuzz coverage mutate eval bench bench-http simulate docs lock openapi audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -38,16 +38,22 @@ layers: .venv/.dev
 fuzz: .venv/.dev ## schemathesis against the real server
 	$(BIN)/python tests/fuzz.py
 
+coverage: .venv/.dev ## do the toolkit's own tests visit every line and branch of it? The long simulations are left out
+	$(BIN)/pytest tests/unit/resilience --ignore=tests/unit/resilience/test_simulations.py -q \
+	    --cov=sengol_api.resilience --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+
 mutate: .venv/.dev ## does a test fail for every small fault in the resilience toolkit? MODULES="retry.py breaker/*.py" for some
 	$(BIN)/python tools/mutate.py $(MODULES)
 
 eval: .venv/.dev ## quality of the search and of the questions' evidence, against BM25 and random
 	$(BIN)/python eval/run.py
+	$(BIN)/python eval/assist.py
 
 bench: .venv/.bench ## speed and size of the main job, the clients and the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/toolkit
+	$(BIN)/python bench/observability.py
 
 bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
 	$(BIN)/python bench/fastify

@@ -13,7 +13,6 @@ import pytest
 from sengol_api.adapters.valkey import line
 from sengol_api.adapters.valkey.client import Script, ValkeyClient
 from sengol_api.adapters.valkey.errors import ValkeyAwayError, ValkeyError, ValkeyRefusedError
-from sengol_api.resilience import deadline
 from support.loop_thread import LoopThread
 from support.patience import eventually
 from support.tcp_proxy import tcp_proxy
@@ -117,10 +116,10 @@ async def test_a_caller_that_goes_away_while_it_is_connected_leaves_the_connecti
     assert proxy.accepted == 1
 
 
-async def test_the_deadline_of_who_asks_first_does_not_bind_the_connection_of_all(valkey, client):
-    with deadline(30):
-        await client.ping()
-    assert await client.ask("ECHO", "x") == b"x"
+async def test_what_nobody_waits_for_any_more_before_it_was_sent_is_not_sent(client):
+    for _ in range(2):  # before there is a connection, and after
+        client.ask("SET", "a", "1").cancel()
+        assert await client.ask("GET", "a") is None
 
 
 async def test_a_server_that_is_not_there_is_an_error_that_says_so_at_once(valkey):

@@ -4,7 +4,8 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Literal
 
 from sengol_api.adapters.ladder import reason_of
@@ -69,6 +70,7 @@ class Answers:
         self._clock = clock
         self._on_served = on_served
         self._watchers: dict[str, list[OnProgress]] = {}
+        self._by_evidence: dict[str, Generated] = {}
         self.pipeline = Pipeline(
             NAME,
             Fallback({"evidence": self._from_evidence}, reserve=RESERVE),
@@ -119,6 +121,7 @@ class Answers:
             watchers.remove(on_progress)
             if not watchers:
                 del self._watchers[key]
+                self._by_evidence.pop(key, None)
 
     async def _make(self, asked: "_Asked") -> Generated:
         """The work, which several may wait for: it has the time of the one that asked first."""
@@ -129,10 +132,15 @@ class Answers:
 
         in_time = nullcontext() if asked.seconds is None else deadline(asked.seconds * (1 - RESERVE), clock=self._clock)
         with in_time, charged_to(asked.user_id):
-            return await self._work(asked.request, as_of=asked.as_of, on_progress=tell)
+            keep = partial(self._by_evidence.__setitem__, asked.key)
+            return await self._work(asked.request, as_of=asked.as_of, on_progress=tell, on_evidence=keep)
 
     async def _from_evidence(self, asked: "_Asked", *, error: Exception) -> Generated:
+        """What the work had before it asked a model, if it came so far; else it is made now."""
         degraded = Degradation(NAME, "evidence", f"the assisted answer was not ready: {reason_of(error)}")
+        found = self._by_evidence.get(asked.key)
+        if found is not None:
+            return replace(found, degraded=(*found.degraded, degraded), served=(*found.served, (NAME, ("evidence",))))
         return await self._work.from_evidence(asked.request, as_of=asked.as_of, degraded=degraded)
 
     def _ttl_of(self, generated: Generated) -> float | None:

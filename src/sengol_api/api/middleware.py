@@ -1,9 +1,9 @@
 """What surrounds every request, as plain ASGI: its id, its log line, its headers, and the last word on faults."""
 
 import logging
+import os
 import re
 import time
-import uuid
 from collections.abc import Iterable
 from typing import Final
 
@@ -109,7 +109,7 @@ def _sent_along(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, TraceConte
         elif name == b"tracestate":
             states.append(value.decode("latin-1"))
     # A line break in a header that is logged would forge log lines: whatever is not plainly an id is replaced.
-    identity = wish.decode() if _ID.fullmatch(wish) else uuid.uuid4().hex
+    identity = wish.decode() if _ID.fullmatch(wish) else os.urandom(16).hex()
     return identity, read_trace(parents, states) if parents else None
 
 

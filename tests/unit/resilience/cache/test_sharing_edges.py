@@ -279,6 +279,24 @@ def test_no_timer_stays_behind_a_call_that_was_answered_in_time():
     run_virtual(main)
 
 
+def test_a_waiter_whose_timer_cannot_be_set_does_not_keep_the_call_alive():
+    async def main(loop):
+        pipeline = make(loop)
+        upstream = Script(hang)
+
+        def broken(*_):
+            raise OverflowError
+
+        loop.call_later = broken
+        with pytest.raises(OverflowError), deadline(5.0, clock=loop):
+            await pipeline.call(upstream)
+        del loop.call_later
+        await asyncio.sleep(1.0)
+        assert pipeline["cache"].snapshot().in_flight == 0
+
+    run_virtual(main)
+
+
 def test_a_loop_that_was_closed_is_let_go_at_once():
     pipeline = make(ManualClock())
     loop = asyncio.new_event_loop()
