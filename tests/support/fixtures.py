@@ -52,3 +52,17 @@ def valkey(tmp_path) -> Iterator[ValkeyServer]:
     """A real Valkey on a port of its own, that the test may freeze and kill."""
     with valkey_server(tmp_path) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_valkey(tmp_path_factory) -> Iterator[ValkeyServer]:
+    """A real Valkey for tests that neither stop nor configure it."""
+    with valkey_server(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def empty_valkey(shared_valkey) -> ValkeyServer:
+    """The same with nothing in it."""
+    shared_valkey.flush()
+    return shared_valkey

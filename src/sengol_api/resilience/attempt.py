@@ -57,7 +57,7 @@ def bounded(inner: AsyncCall, owner: Limited, site: Site) -> AsyncCall:
         if deadline is not None:
             limit, by_deadline = shorter(limit, deadline.remaining(), site)
         started = now()
-        result: list[Any] = []
+        result: list[Any] = [None]
         work = begin(result, function, args, kwargs)
         waiting = next(work, ENDED)
         if waiting is ENDED:
@@ -96,10 +96,12 @@ def shorter(limit: float, left: float, site: Site) -> tuple[float, bool]:
     return (left, True) if left < limit else (limit, False)
 
 
-# The work leaves its result in a list, and its generator ends with nothing. So ``next`` with a default can take the first step,
-# and tell an end from a wait, without an exception: a StopIteration that is raised and caught costs more than a whole policy.
+# The work leaves its result in a list of one, and its generator ends with nothing. So ``next`` with a default can take the first
+# step, and tell an end from a wait, without an exception: a StopIteration that is raised and caught costs more than a whole policy.
 ENDED = object()
 """What the first step of work that did not have to wait gives."""
+
+_COROUTINE = types.CoroutineType
 
 
 @types.coroutine
@@ -107,18 +109,18 @@ def _begin(
     result: list[Any], function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, None]:
     work: Any = function(*args, **kwargs)
-    if type(work) is not types.CoroutineType:
+    if type(work) is not _COROUTINE:
         work = _awaited(function, work)
-    result.append((yield from work))
+    result[0] = yield from work
 
 
 @types.coroutine
 def begin_link(
     inner: AsyncCall, result: list[Any], function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, None]:
-    """Work behind another link of the chain, which leaves its result in a list: ``next(work, ENDED)`` takes its first step."""
+    """Work behind another link of the chain, with its result in ``result[0]``: ``next(work, ENDED)`` takes its first step."""
     work: Any = inner(function, args, kwargs)
-    result.append((yield from work))
+    result[0] = yield from work
 
 
 @types.coroutine
@@ -127,9 +129,6 @@ def resumed(work: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any
     while waiting is not ENDED:
         try:
             yield waiting
-        except GeneratorExit:
-            work.close()
-            raise
         except BaseException as error:  # noqa: BLE001 - handed on to the work, as await does
             waiting = ENDED
             with suppress(StopIteration):
@@ -142,13 +141,13 @@ def resumed(work: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any
 def start(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
     """The end of every chain: call the function, and see that what it gives can be awaited."""
     work = function(*args, **kwargs)
-    return work if type(work) is types.CoroutineType else _awaited(function, work)
+    return work if type(work) is _COROUTINE else _awaited(function, work)
 
 
 def start_sync(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The end of every chain of plain functions."""
     result = function(*args, **kwargs)
-    if type(result) is types.CoroutineType:
+    if type(result) is _COROUTINE:
         result.close()
         raise _misused(function, "is a coroutine function", "await call() instead of call_sync()")
     return result
@@ -161,7 +160,8 @@ async def _wait_for(work: Awaitable[Any]) -> Any:
 def _awaited(function: Callable[..., Any], work: Any) -> Coroutine[Any, Any, Any]:
     if inspect.isawaitable(work):
         return _wait_for(work)
-    raise _misused(function, f"gave a {type(work).__name__}, which cannot be awaited", "call_sync() is for plain functions")
+    what = f"gave a value of type {type(work).__name__}, which cannot be awaited"
+    raise _misused(function, what, "call_sync() is for plain functions")
 
 
 def _misused(function: Callable[..., Any], what: str, instead: str) -> TypeError:

@@ -41,7 +41,7 @@ class Chaos(PolicyOptions):
     def contradictions(self) -> Iterator[str]:
         """The least latency is not above the most."""
         if isinstance(self.latency, tuple) and self.latency[0] > self.latency[1]:
-            yield f"latency={self.latency!r} has its least above its most, it must not"
+            yield f"latency={self.latency!r} has its shortest delay above its longest: turn them round"
 
     def build(self, site: Site) -> "ChaosPolicy":
         """The policy with these options at ``site``."""
@@ -99,6 +99,7 @@ class ChaosPolicy(Policy[Chaos]):
     """
 
     kind = "chaos"
+    of_attempt = True
 
     def __init__(self, options: Chaos, site: Site) -> None:
         super().__init__(options, site)

@@ -167,7 +167,7 @@ class FallbackPolicy(Policy[Fallback]):
 
     async def _answer(self, alternative: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first step is taken whatever the time: an answer that needs no waiting is never too late."""
-        result: list[Any] = []
+        result: list[Any] = [None]
         work = begin_link(_either_kind, result, alternative, args, kwargs)
         waiting = next(work, ENDED)
         try:

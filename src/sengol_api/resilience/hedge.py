@@ -144,7 +144,7 @@ class HedgePolicy(Policy[Hedge]):
             count()
             options = self._options
             started = now()
-            result: list[Any] = []
+            result: list[Any] = [None]
             work = begin_link(inner, result, function, args, kwargs)
             waiting = next(work, ENDED)
             winner: Task | None = None

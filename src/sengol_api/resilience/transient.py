@@ -62,7 +62,7 @@ def as_predicate(errors: ErrorTypes) -> ErrorPredicate:
 
 
 ERRORS = Allowed(
-    "exception types, or a function of the error",
+    "an exception type, a tuple of them, or a function of the error",
     lambda value: (
         issubclass(value, BaseException)
         if isinstance(value, type)

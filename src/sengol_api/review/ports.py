@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sengol_api.review.accounts import User
+from sengol_api.review.accounts import Role, User
 from sengol_api.review.reviews import Answer, QuestionSet, Review
 
 Vectors = NDArray[np.float32]
@@ -67,6 +67,7 @@ class ModelAnswer:
         reason: why it is stale; empty otherwise.
         calls: requests that it took.
         problems: what the check still finds wrong with it after one repair; the rest of it may be used.
+        tokens: that were billed for it, read and written.
     """
 
     value: Any
@@ -75,6 +76,7 @@ class ModelAnswer:
     reason: str
     calls: int
     problems: tuple[str, ...] = ()
+    tokens: int = 0
 
 
 class LanguageModel(Protocol):
@@ -140,6 +142,12 @@ class UserStore(Protocol):
     async def get(self, user_id: str) -> User | None:
         """The account of an id."""
 
+    async def set_role(self, email: str, role: Role) -> User | None:
+        """Give the account of an address another role; the account as it is then, or None when there is none."""
+
+    async def with_role(self, role: Role) -> list[User]:
+        """The accounts of a role, by their addresses."""
+
 
 class ReviewStore(Protocol):
     """Reviews with their questions and answers. When a write returns, it survives a crash."""
@@ -197,13 +205,3 @@ class PasswordHasher(Protocol):
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """Whether they belong together. Without a hash it takes as long and is False."""
-
-
-class ResultCache(Protocol):
-    """Keeps finished results for a while."""
-
-    def get(self, key: str) -> object | None:
-        """The result, or None."""
-
-    def put(self, key: str, value: object) -> None:
-        """Keep a result; the oldest may have to go."""

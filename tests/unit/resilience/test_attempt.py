@@ -552,11 +552,12 @@ def test_a_plain_function_is_refused_with_what_to_do(policies):
 
     async def main(loop):
         pipeline = Pipeline("search", *policies, clock=loop)
-        with pytest.raises(TypeError, match=r"plain gave a int, which cannot be awaited: call_sync\(\) is for plain functions"):
+        told = r"plain gave a value of type int, which cannot be awaited: call_sync\(\) is for plain functions"
+        with pytest.raises(TypeError, match=told):
             await pipeline.call(plain)
-        with pytest.raises(TypeError, match=r"values gave a async_generator, which cannot be awaited"):
+        with pytest.raises(TypeError, match=r"values gave a value of type async_generator, which cannot be awaited"):
             await pipeline.call(values)
-        with pytest.raises(TypeError, match=r"functools.partial\(.*\) gave a int"):
+        with pytest.raises(TypeError, match=r"functools.partial\(.*\) gave a value of type int"):
             await pipeline.call(functools.partial(plain))
 
     run_virtual(main)

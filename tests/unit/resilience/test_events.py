@@ -6,7 +6,17 @@ import threading
 
 import pytest
 
-from sengol_api.resilience import Bulkhead, BulkheadFull, DeadlineExceeded, Pipeline, TimedOut, Timeout, deadline
+from sengol_api.resilience import (
+    Bulkhead,
+    BulkheadFull,
+    CircuitBreaker,
+    CircuitOpen,
+    DeadlineExceeded,
+    Pipeline,
+    TimedOut,
+    Timeout,
+    deadline,
+)
 from sengol_api.resilience.events import CallRejected, Event, Events, report
 from sengol_api.resilience.testing import ManualClock, Script, hang, run_virtual
 from sengol_api.resilience.timeout import AttemptTimedOut
@@ -165,6 +175,25 @@ def test_every_refused_call_is_an_event_with_the_error_that_its_caller_got():
             ("search", "timeout", loop.wall()),
             ("search", "bulkhead", loop.wall()),
         ]
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize("way", ["open_for", "isolate"])
+def test_a_call_that_a_breaker_refuses_is_an_event_for_coroutines_and_plain_functions(way):
+    heard = []
+
+    async def main(loop):
+        pipeline = Pipeline("search", CircuitBreaker(), clock=loop)
+        breaker = pipeline["circuit_breaker"]
+        breaker.isolate() if way == "isolate" else breaker.open_for(60.0)
+        pipeline.subscribe(heard.append, CallRejected)
+        with pytest.raises(CircuitOpen) as first:
+            await pipeline.call(Script("never"))
+        with pytest.raises(CircuitOpen) as second:
+            pipeline.call_sync(Script("never").sync)
+        assert [each.error for each in heard] == [first.value, second.value]
+        assert pipeline.snapshot()["circuit_breaker"].rejected == 2
 
     run_virtual(main)
 

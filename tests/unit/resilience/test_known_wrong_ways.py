@@ -494,6 +494,22 @@ def test_a_fallback_that_raises_leaks_nothing():
     run_virtual(main)
 
 
+def test_a_probe_of_a_caller_in_a_hurry_gives_its_slot_back():
+    async def main(loop):
+        pipeline = breaker(loop, max_probes=1)
+        await fail(pipeline, 3)
+        await asyncio.sleep(61)
+        with deadline(1.0, clock=loop):
+            await asyncio.sleep(0.9)
+            with pytest.raises(TimedOut):
+                await pipeline.call(Script(hang))
+        assert pipeline.snapshot()["circuit_breaker"].state == "HALF_OPEN"
+        assert await pipeline.call(Script("well")) == "well"
+        assert pipeline.snapshot()["circuit_breaker"].state == "CLOSED"
+
+    run_virtual(main)
+
+
 def test_callers_in_a_hurry_do_not_open_the_circuit_for_the_others():
     async def main(loop):
         pipeline = breaker(loop)

@@ -44,10 +44,21 @@ def test_a_pipeline_has_a_name(name):
         Pipeline(name)
 
 
-@pytest.mark.parametrize("thing", [None, 3, "retry", Retry, object(), Pipeline("other")])
+def test_a_pipeline_whose_name_was_forgotten_says_so_once():
+    with pytest.raises(OptionsError) as refused:
+        Pipeline(Timeout(1.0))
+    assert str(refused.value) == "Pipeline: name=Timeout(seconds=1.0) is not allowed, it takes a text that is not empty"
+
+
+@pytest.mark.parametrize("thing", [None, 3, "retry", int, object(), Pipeline("other")])
 def test_only_policies_make_a_pipeline(thing):
     with pytest.raises(OptionsError, match="is no policy"):
         Pipeline("search", Timeout(1.0), thing)
+
+
+def test_a_policy_whose_parentheses_were_forgotten_is_told_what_to_write():
+    with pytest.raises(OptionsError, match=r"Retry is the class of a policy's options: write Retry\(\)"):
+        Pipeline("search", Retry)
 
 
 def test_it_shows_itself_as_it_was_written():

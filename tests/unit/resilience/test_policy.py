@@ -22,6 +22,7 @@ def test_a_policy_knows_its_options_and_its_name_in_the_pipeline():
     pipeline = Pipeline("search", Timeout(9.0), Bulkhead(max_concurrent=3), Timeout(1.0))
     assert [pipeline[name].name for name in pipeline] == ["timeout", "bulkhead", "timeout_2"]
     assert pipeline["bulkhead"].options == Bulkhead(max_concurrent=3)
+    assert repr(pipeline["timeout_2"]) == "<TimeoutPolicy of pipeline 'search': Timeout(seconds=1.0)>"
 
 
 def test_a_policy_can_stand_alone():

@@ -224,6 +224,17 @@ def test_decorrelated_delays_grow_from_the_one_before():
 # Rejections
 
 
+def calling(kind, **options):
+    """How to call a script through a retry: as a plain function, or as a coroutine function."""
+
+    def call(work):
+        if kind == "sync":
+            return upstream(ManualClock(), **options).call_sync(work.sync)
+        return run_virtual(lambda loop: upstream(loop, **options).call(work))
+
+    return call
+
+
 @pytest.mark.parametrize(
     ("rejection", "calls"),
     [
@@ -236,16 +247,27 @@ def test_decorrelated_delays_grow_from_the_one_before():
         (Rejected("inner", "some"), 1),
     ],
 )
-def test_a_rejection_is_waited_out_only_if_it_says_for_how_long_and_that_is_short(rejection, calls):
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_rejection_is_waited_out_only_if_it_says_for_how_long_and_that_is_short(rejection, calls, kind):
     work = Script(rejection, "answer")
-    pipeline = upstream(ManualClock(), retry_on=Exception)
+    call = calling(kind, retry_on=Exception)
     if calls == 1:
         with pytest.raises(Rejected) as raised:
-            pipeline.call_sync(work.sync)
+            call(work)
         assert raised.value is rejection
     else:
-        assert pipeline.call_sync(work.sync) == "answer"
+        assert call(work) == "answer"
     assert len(work.calls) == calls
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("wait", [None, 60.0])
+def test_a_rejection_that_ends_a_call_in_the_middle_comes_out_with_the_attempts_before_it(kind, wait):
+    rejection = CircuitOpen("inner", "circuit_breaker", wait)
+    with pytest.raises(CircuitOpen) as raised:
+        calling(kind)(Script(ConnectionError, rejection, "never"))
+    assert raised.value is rejection
+    assert [type(each.error) for each in attempts_of(rejection)] == [ConnectionError, CircuitOpen]
 
 
 def test_a_rejection_costs_no_budget():

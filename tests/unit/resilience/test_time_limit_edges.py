@@ -19,6 +19,29 @@ def test_a_limit_that_ends_together_with_the_deadline_is_the_policys_own():
     run_virtual(main)
 
 
+@pytest.mark.parametrize(("left", "hurried"), [(1.0, True), (2.0, True), (2.4, True), (2.5, False), (3.0, False), (5.0, False)])
+def test_a_call_is_in_a_hurry_that_starts_when_less_than_half_of_its_deadline_is_left(left, hurried):
+    async def main(loop):
+        with deadline(5.0, clock=loop):
+            await asyncio.sleep(5.0 - left)
+            with pytest.raises(TimedOut) as cut:
+                await Pipeline("search", Timeout(60.0), clock=loop).call(Script(hang))
+        assert cut.value.by_deadline
+        assert cut.value.hurried is hurried
+
+    run_virtual(main)
+
+
+def test_a_call_that_its_own_limit_cuts_was_in_no_hurry():
+    async def main(loop):
+        with deadline(60.0, clock=loop), pytest.raises(TimedOut) as cut:
+            await Pipeline("search", Timeout(1.0), clock=loop).call(Script(hang))
+        assert not cut.value.by_deadline
+        assert not cut.value.hurried
+
+    run_virtual(main)
+
+
 def test_a_deadline_that_was_not_entered_has_no_end():
     waiting = deadline(5.0)
     assert waiting.remaining() == math.inf

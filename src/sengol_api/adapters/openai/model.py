@@ -40,4 +40,5 @@ class OpenAIModel:
             if not error.fits:
                 raise
             return ModelAnswer(error.value, error.model, "fresh", "", error.calls, error.problems)
-        return ModelAnswer(answer.value, answer.model, answer.source, answer.reason, answer.calls)
+        billed = answer.usage.input_tokens + answer.usage.output_tokens if answer.calls else 0
+        return ModelAnswer(answer.value, answer.model, answer.source, answer.reason, answer.calls, tokens=billed)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sengol_api.resilience.backoff import exponential
 from sengol_api.resilience.breaker.options import CircuitBreaker
+from sengol_api.resilience.breaker.probes import Probe, Probes, Ticket
 from sengol_api.resilience.breaker.states import Cause, CircuitBreakerSnapshot, CircuitChanged, CircuitState, Standing
 from sengol_api.resilience.counter import Counter
 from sengol_api.resilience.errors import CircuitOpen, TimedOut
@@ -26,19 +27,6 @@ UNTIMED = math.inf
 """When a call started whose time nobody takes: it has taken less than any limit, whatever the options have become meanwhile."""
 
 
-class Probe:
-    """A call that was let through while half-open."""
-
-    __slots__ = ("started",)
-
-    def __init__(self, started: float) -> None:
-        self.started = started
-
-
-Ticket = int | Probe
-"""What a call holds while it is under way: the generation in which it started, or its probe."""
-
-
 def _counted(options: CircuitBreaker) -> tuple[object, ...]:
     """What decides which window there is."""
     return options.trip_on, options.window, options.window_calls, options.failure_threshold, options.slow_call is None
@@ -48,7 +36,8 @@ class BreakerCore:
     """State and rules of one circuit breaker.
 
     While :attr:`admitting`, a call takes :attr:`generation` as its ticket, and a success that nobody has to look at
-    (:attr:`plain`) is one atomic count: neither takes a lock. Everything else does, but for giving a probe slot back.
+    (:attr:`plain`) is one atomic count; before :attr:`shut_until` it is rejected. None of these takes a lock. Everything else does,
+    but for giving a probe slot back.
     """
 
     def __init__(self, options: CircuitBreaker, site: Site) -> None:
@@ -59,17 +48,16 @@ class BreakerCore:
         self._successes = Counter()
         self.count_success = self._successes.add
         self._rejected = Counter()
-        self._count_rejection = self._rejected.add
         self.state = CLOSED
         self.generation = 0
         self.admitting = True
         self._cause = Cause.HAND
-        self._probes: set[Probe] = set()
-        self._passed = 0  # probes that succeeded
+        self._probes = Probes()
         self._failures = 0
         self._successes_before = 0
         self._openings = 0  # in a row, without a closing between
         self._retry_at = 0.0
+        self.shut_until = -math.inf
         self._since = site.clock.wall()
         self._window = options.new_window()
         self.options = options
@@ -93,11 +81,6 @@ class BreakerCore:
 
     def enter(self) -> Ticket | CircuitOpen:
         """Let a call through, or say why not."""
-        if self.state is OPEN:
-            wait = self._retry_at - self._now()
-            if wait > 0:  # nothing that could change under a lock: what is open rejects at next to no cost
-                self._count_rejection()
-                return CircuitOpen(self.site.pipeline, self.site.policy, wait)
         with self._lock:
             ticket = self._enter()
             state = self.state
@@ -106,13 +89,16 @@ class BreakerCore:
         return self._rejection(state, wait) if ticket is None else ticket
 
     def _rejection(self, state: CircuitState, wait: float) -> CircuitOpen:
-        self._count_rejection()
-        pipeline, policy = self.site.pipeline, self.site.policy
         if state is OPEN:
-            return CircuitOpen(pipeline, policy, max(0.0, wait))
+            return self.rejection(max(0.0, wait))
         if state is ISOLATED:
-            return CircuitOpen(pipeline, policy, reason="was not made: the circuit breaker was isolated by hand")
-        return CircuitOpen(pipeline, policy, reason="was not made: the circuit breaker is half-open and all its probes are out")
+            return self.rejection(None, "was not made: the circuit breaker was isolated by hand")
+        return self.rejection(None, "was not made: the circuit breaker is half-open and all its probes are out")
+
+    def rejection(self, wait: float | None, reason: str = "") -> CircuitOpen:
+        """The error for a call that is not let through."""
+        self._rejected.add()
+        return CircuitOpen(self.site.pipeline, self.site.policy, wait, reason)
 
     def _enter(self) -> Ticket | None:
         now = self._now()
@@ -120,10 +106,8 @@ class BreakerCore:
             self._change(HALF_OPEN, "its time open is over", Cause.CALLS)
         if self.state is HALF_OPEN:
             self._drop_hung_probes(now)
-        if self.state is HALF_OPEN and len(self._probes) < self.options.max_probes:
-            probe = Probe(now)
-            self._probes.add(probe)
-            return probe
+        if self.state is HALF_OPEN:
+            return self._probes.begin(now, self.options.max_probes)
         return self.generation if self.admitting else None
 
     def returned(self, ticket: Ticket, result: Any, took: float) -> None:
@@ -149,7 +133,7 @@ class BreakerCore:
         this thread does, and so while it holds the lock.
         """
         if isinstance(ticket, Probe):
-            self._probes.discard(ticket)
+            self._probes.end(ticket)
 
     def _judge(self, ticket: Ticket, decide: Any, outcome: Any, *, when_it_raises: bool) -> bool:
         try:
@@ -168,8 +152,7 @@ class BreakerCore:
         with self._lock:
             slow = self.options.slow_call is not None and took > self.options.slow_call
             if isinstance(ticket, Probe):
-                if ticket in self._probes:
-                    self._probes.discard(ticket)
+                if self._probes.end(ticket):
                     self._probed(error, hint, failed=failed, slow=slow)
             elif ticket == self.generation and self.state is CLOSED:
                 self._watched(error, hint, failed=failed, slow=slow)
@@ -192,13 +175,12 @@ class BreakerCore:
             self._failures += failed
             self._open("a probe failed" if failed else "a probe was slow", error, hint)
             return
-        self._passed += 1
-        if self._passed >= self.options.success_threshold:
+        self._probes.passed += 1
+        if self._probes.passed >= self.options.success_threshold:
             self._close("enough probes succeeded", Cause.CALLS)
 
     def _drop_hung_probes(self, now: float) -> None:
-        # A copy, made in one step: probes that are abandoned leave at any time.
-        if any(now - probe.started >= self.options.probe_timeout for probe in tuple(self._probes)):
+        if self._probes.hung(now, self.options.probe_timeout):
             self._failures += 1
             self._open("a probe did not return in time", None, None)
 
@@ -225,11 +207,11 @@ class BreakerCore:
     ) -> None:
         previous, self.state = self.state, state
         self.admitting = state in (CLOSED, DISABLED)
+        self.shut_until = self._retry_at if state is OPEN else -math.inf
         self.generation += 1
         self._cause = cause
         self._set_plain()
-        self._probes.clear()
-        self._passed = 0
+        self._probes.start_over()
         self._successes_before = self._successes.value
         if state is not OPEN:
             self._failures = 0
@@ -264,8 +246,7 @@ class BreakerCore:
     def standing(self) -> Standing:
         """How it stands now."""
         with self._lock:
-            seconds = self._retry_at - self._now() if self.state is OPEN else 0.0
-            return Standing(self.state, self.generation, self._cause, max(0.0, seconds))
+            return Standing(self.state, self.generation, self._cause, max(0.0, self._retry_at - self._now()))
 
     def follow(self, seconds: float) -> int | None:
         """Open because another replica did, for what remains there.
@@ -308,7 +289,7 @@ class BreakerCore:
                 state=self.state,
                 failure_count=self._failures,
                 recent_failures=self._window.tally(now).failures,
-                success_count=self._passed if self.state is HALF_OPEN else self._successes.value - self._successes_before,
+                success_count=self._probes.passed if self.state is HALF_OPEN else self._successes.value - self._successes_before,
                 rejected=self._rejected.value,
                 probes=len(self._probes),
                 next_attempt=None if retry_after is None else self.site.clock.wall() + retry_after,

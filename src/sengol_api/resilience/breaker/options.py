@@ -75,7 +75,7 @@ class CircuitBreaker(PolicyOptions):
                 return f"{tally.failures} of {tally.calls} calls failed"
         elif tally.failures >= self.failure_threshold:
             return "1 failure" if tally.failures == 1 else f"{tally.failures} failures"
-        if self.slow_call is not None and enough and tally.slow >= self.slow_rate * tally.calls:
+        if enough and tally.slow >= self.slow_rate * tally.calls:
             return f"{tally.slow} of {tally.calls} calls were slow"
         return None
 

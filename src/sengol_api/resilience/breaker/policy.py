@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from sengol_api.resilience.breaker.core import UNTIMED, BreakerCore, Ticket
+from sengol_api.resilience.breaker.core import UNTIMED, BreakerCore
 from sengol_api.resilience.breaker.options import CircuitBreaker
+from sengol_api.resilience.breaker.probes import Ticket
 from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot, CircuitState
 from sengol_api.resilience.errors import CircuitOpen, OptionsError, Rejected
 from sengol_api.resilience.options import above
@@ -38,16 +39,16 @@ class CircuitBreakerPolicy(Policy[CircuitBreaker]):
         core = self.core
         now = self.site.clock.now
         events = self.site.events
-        count_success = core.count_success
+        reject, count_success = core.rejection, core.count_success
 
         async def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             # Taken before it is asked whether it admits: whatever comes between the two makes the ticket an old one.
             ticket: Ticket = core.generation
             if not core.admitting:
-                entered = core.enter()
-                if isinstance(entered, CircuitOpen):
-                    raise self._refused(entered) if events.heard else entered
-                ticket = entered
+                wait = core.shut_until - now()
+                if wait > 0:
+                    raise self._refused(reject(wait)) if events.heard else reject(wait)
+                ticket = self._entered()
             started = now() if core.timed else UNTIMED
             try:
                 result = await inner(function, args, kwargs)
@@ -73,14 +74,15 @@ class CircuitBreakerPolicy(Policy[CircuitBreaker]):
         core = self.core
         now = self.site.clock.now
         events = self.site.events
+        reject = core.rejection
 
         def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             ticket: Ticket = core.generation
             if not core.admitting:
-                entered = core.enter()
-                if isinstance(entered, CircuitOpen):
-                    raise self._refused(entered) if events.heard else entered
-                ticket = entered
+                wait = core.shut_until - now()
+                if wait > 0:
+                    raise self._refused(reject(wait)) if events.heard else reject(wait)
+                ticket = self._entered()
             started = now() if core.timed else UNTIMED
             try:
                 result = inner(function, args, kwargs)
@@ -100,6 +102,15 @@ class CircuitBreakerPolicy(Policy[CircuitBreaker]):
             return result
 
         return call
+
+    def _entered(self) -> Ticket:
+        entered = self.core.enter()
+        if not isinstance(entered, CircuitOpen):
+            return entered
+        try:
+            raise self._refused(entered)
+        finally:
+            del entered  # the traceback has this frame
 
     def isolate(self) -> None:
         """Reject everything until :meth:`reset`."""

@@ -11,6 +11,7 @@ and what was followed is not published: no echo goes round. Calls never wait for
 
 import asyncio
 import json
+import math
 import secrets
 from collections import deque
 from collections.abc import Awaitable
@@ -62,7 +63,7 @@ class InMemoryStore:
 
     async def get(self, key: str) -> bytes | None:
         """What was set and has not run out."""
-        value, expires_at = self._values.get(key, (None, 0.0))
+        value, expires_at = self._values.get(key, (None, math.inf))
         if self._clock.now() < expires_at:
             return value
         self._values.pop(key, None)
@@ -101,7 +102,7 @@ def _decoded(value: bytes | None) -> _Record | None:
     except (ValueError, RecursionError):
         return None
     match fields:
-        case {"opening": str(opening), "seconds": int() | float() as seconds} if 0 <= seconds <= _LONGEST_TIME:
+        case {"opening": str(opening), "seconds": int() | float() as seconds} if opening and 0 <= seconds <= _LONGEST_TIME:
             return _Record(opening, float(seconds))
     return None
 

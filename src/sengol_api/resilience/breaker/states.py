@@ -40,7 +40,7 @@ class Standing(NamedTuple):
     generation: int
     cause: Cause
     seconds: float
-    """Until the first probe, when open."""
+    """Until the first probe; of an open one only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

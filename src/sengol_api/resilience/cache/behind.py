@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from sengol_api.resilience.cache.answers import Answer, Result
 from sengol_api.resilience.cache.coalescing import Claim, SharedCalls
 from sengol_api.resilience.cache.copies import pack
 from sengol_api.resilience.cache.envelope import Enclosed
 from sengol_api.resilience.cache.keys import Key, name_of
 from sengol_api.resilience.cache.options import Cache
 from sengol_api.resilience.cache.scope import CacheSource
-from sengol_api.resilience.cache.shelf import Answer, Result, Shelf
+from sengol_api.resilience.cache.shelf import Shelf
 from sengol_api.resilience.cache.states import TierFailed
 from sengol_api.resilience.cache.tier import GuardedTier
 from sengol_api.resilience.counter import Counter
@@ -78,8 +79,10 @@ class Behind:
 
     async def _read(self, key: Key) -> Enclosed | None:
         guard = self._guard
-        name = None if guard is None else name_of(key)
-        if guard is None or name is None:
+        if guard is None:
+            return None
+        name = name_of(key)
+        if name is None:
             return None
         try:
             return await guard.get(name)
@@ -92,8 +95,10 @@ class Behind:
     def set(self, key: Key, value: Any, ttl: float, took: float, options: Cache) -> None:
         """Hand a value on, in the background. It is encoded at once: its receiver may change it."""
         guard = self._guard
-        name = None if guard is None or ttl <= 0 else name_of(key)
-        if guard is None or name is None:
+        if guard is None or ttl <= 0:
+            return
+        name = name_of(key)
+        if name is None:
             return
         try:
             body = options.encode(value)
@@ -107,8 +112,10 @@ class Behind:
     def remove(self, key: Key) -> None:
         """Forget an entry: at once for this process, and for all as soon as the tier has been told."""
         guard = self._guard
-        name = None if guard is None else name_of(key)
-        if guard is not None and name is not None:
+        if guard is None:
+            return
+        name = name_of(key)
+        if name is not None:
             guard.disbelieve(name)
             self._in_background(lambda: self._attempt("delete", guard.delete, name))
 

@@ -5,12 +5,13 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from sengol_api.resilience.cache.answers import Answer, Result
 from sengol_api.resilience.cache.behind import Behind
 from sengol_api.resilience.cache.coalescing import Claim, NotInTime, SharedCall, SharedCalls, is_inside
 from sengol_api.resilience.cache.keys import Key
 from sengol_api.resilience.cache.options import Cache
 from sengol_api.resilience.cache.scope import CacheSource, present
-from sengol_api.resilience.cache.shelf import Answer, Result, Shelf
+from sengol_api.resilience.cache.shelf import Shelf
 from sengol_api.resilience.deadline import time_left
 from sengol_api.resilience.errors import TimedOut
 from sengol_api.resilience.policy import Site

@@ -141,9 +141,6 @@ class SharedCalls:
             shared.returned(work())
         except Exception as error:  # noqa: BLE001 - raised by each of those who wait
             shared.failed(error)
-        except BaseException as error:
-            shared.abandoned = error
-            raise
         finally:
             _inside.reset(token)
             self._end(shared)
@@ -202,20 +199,22 @@ class SharedCalls:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         shared.waiters[waiter] = None
-        timer = None if seconds is None else loop.call_later(seconds, _wake, waiter)
+        timer = None
         try:
+            if seconds is not None:
+                timer = loop.call_later(seconds, _wake, waiter)
             await waiter
         finally:
             if timer is not None:
                 timer.cancel()
             shared.waiters.pop(waiter, None)
-            if not shared.waiters and not shared.ended.is_set() and not shared.wanted:
+            if not shared.waiters and not shared.wanted:
                 self._leave(shared)
         if not shared.ended.is_set():
             raise NotInTime
 
     def _leave(self, shared: SharedCall) -> None:
-        """Nobody wants it any more. Whoever comes now starts another one."""
+        """Nobody wants it any more. Whoever comes now starts another one, if it has not ended by itself."""
         shared.claim.superseded = True
         self._remove(shared)
         if shared.task is not None and not shared.task.get_loop().is_closed():

@@ -17,7 +17,7 @@ Key: TypeAlias = Any
 """A canonical key: a text, or nested tuples of texts, bytes, types and functions. Compared and hashed without a line of Python."""
 
 _AS_IT_IS = (str, bytes, type(None))
-_BY_TEXT = (int, bool, complex, Decimal, Fraction, UUID, date, timedelta, PurePosixPath, PureWindowsPath)
+_BY_TEXT = (bool, complex, Decimal, Fraction, UUID, date, timedelta, PurePosixPath, PureWindowsPath)
 
 
 _to_json = json.JSONEncoder(sort_keys=True, allow_nan=False, separators=(",", ":")).encode
@@ -63,25 +63,47 @@ def _check_names(part: Any) -> None:
                 _check_names(value)
 
 
+class CanonicalKey(tuple[Any, ...]):
+    """A canonical key in a user's hands: it is not made canonical again."""
+
+    __slots__ = ()
+
+
 def call_key(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
     """The canonical key of a call: the function, and its arguments with their types.
 
-    A function goes by its module and qualified name, if that leads to it alone. A closure, a lambda, and the object of a bound
-    method stand for themselves (the key keeps them alive): another one of the same name is another key.
+    A function, and the object of a bound method, stand for themselves: the key keeps them alive.
 
     Raises:
         TypeError: an argument is no immutable value; it names the argument.
     """
-    plain = type(function) is FunctionType and function.__closure__ is None and "<" not in function.__qualname__
+    if type(function) is FunctionType and not kwargs:
+        for value in args:
+            if type(value) is not str:
+                break
+        else:  # most calls of caches, and at a third of the price
+            return function, args, ()
     return (
-        (function.__module__, function.__qualname__) if plain else _of_function(function),
-        tuple([value if type(value) is str else _argument(value, place) for place, value in enumerate(args, start=1)]),
+        _of_function(function),
+        tuple([_argument(value, place) for place, value in enumerate(args, start=1)]),
         tuple([(name, _argument(kwargs[name], name)) for name in sorted(kwargs)]) if kwargs else (),
     )
 
 
 def _argument(value: Any, place: int | str) -> Key:
-    return _canonical(value, f"argument {place!r}" if type(value) not in _AS_IT_IS else "")
+    kind = type(value)
+    if kind is str:
+        return value
+    if kind is int:
+        return kind, _digits(value)
+    return _canonical(value, f"argument {place!r}")
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # of more than some thousand digits, which Python does not write
+        return hex(value)
 
 
 def canonical(key: Any) -> Key:
@@ -90,19 +112,27 @@ def canonical(key: Any) -> Key:
     Raises:
         TypeError: it is no immutable value.
     """
-    return key if type(key) is str else _canonical(key, "the key")
+    if type(key) is str:
+        return key
+    return tuple(key) if type(key) is CanonicalKey else _canonical(key, "the key")
+
+
+def handed_out(key: Key) -> Key:
+    """A canonical key for a user, who may give it back as it is."""
+    return CanonicalKey(key) if type(key) is tuple else key
 
 
 def _of_function(function: Any) -> Key:
+    if type(function) is FunctionType:
+        return function
     if isinstance(function, functools.partial):
         return functools.partial, call_key(function.func, function.args, function.keywords)
     owner = getattr(function, "__self__", None)
     if owner is not None and not isinstance(owner, ModuleType):
         return MethodType, function.__name__, _of_object(owner, "the object of the method")
-    name = getattr(function, "__qualname__", None)
-    if name is None or "<" in name or getattr(function, "__closure__", None) is not None:
-        return _of_object(function, "the object that is called")
-    return str(function.__module__), name
+    if isinstance(function, BuiltinFunctionType):
+        return function
+    return _of_object(function, "the object that is called")
 
 
 def _of_object(value: Any, what: str) -> Key:
@@ -119,6 +149,8 @@ def _canonical(value: Any, what: str) -> Key:  # noqa: PLR0911 - a table of type
         return value
     if kind is tuple:
         return (tuple, *[_canonical(each, what) for each in value])
+    if kind is int:
+        return kind, _digits(value)
     if kind is float:
         return float, value.hex()  # tells 0.0 from -0.0
     if kind in _BY_TEXT:
@@ -176,9 +208,14 @@ def _spell(key: Key, parts: list[str]) -> bool:
         word = f"b{key.hex()}"
     elif key is None:
         word = "n"
-    elif isinstance(key, type) and "<" not in key.__qualname__:
-        word = f"t{key.__module__}.{key.__qualname__}"
+    elif isinstance(key, type | FunctionType | BuiltinFunctionType) and _has_a_name(key):
+        word = f"{'t' if isinstance(key, type) else 'f'}{key.__module__}.{key.__qualname__}"
     else:
         return False
     parts.append(f"{len(word)}:{word}")
     return True
+
+
+def _has_a_name(what: Any) -> bool:
+    """Whether its module and qualified name lead to it alone: no local one, and no function that others are wrapped in."""
+    return "<" not in what.__qualname__ and getattr(what, "__closure__", None) is None

@@ -4,11 +4,12 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from sengol_api.resilience.cache.answers import Answer, Result
 from sengol_api.resilience.cache.coalescing import Claim, NotInTime, SharedCall, SharedCalls, is_inside
 from sengol_api.resilience.cache.keys import Key
 from sengol_api.resilience.cache.options import Cache
 from sengol_api.resilience.cache.scope import CacheSource, present
-from sengol_api.resilience.cache.shelf import Answer, Result, Shelf
+from sengol_api.resilience.cache.shelf import Shelf
 from sengol_api.resilience.deadline import current, time_left
 from sengol_api.resilience.errors import TimedOut
 from sengol_api.resilience.policy import Site
@@ -94,7 +95,7 @@ class PlainCalls:
                     break
                 else:
                     self._wait(shared)
-                if starts or (shared.abandoned is None and not _ended_by_less_time_than_ours(shared)):
+                if shared.abandoned is None and not _ended_by_less_time_than_ours(shared):
                     answer = self._shelf.taken(shared, starts=starts)
                     if answer is not None:
                         return answer

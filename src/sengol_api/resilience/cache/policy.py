@@ -7,7 +7,7 @@ from typing import Any
 from sengol_api.resilience.cache.behind import Behind
 from sengol_api.resilience.cache.calls import Calls
 from sengol_api.resilience.cache.coalescing import SharedCalls
-from sengol_api.resilience.cache.keys import Key, call_key, canonical
+from sengol_api.resilience.cache.keys import Key, call_key, canonical, handed_out
 from sengol_api.resilience.cache.options import Cache
 from sengol_api.resilience.cache.plain import PlainCalls
 from sengol_api.resilience.cache.scope import present
@@ -175,9 +175,13 @@ class CachePolicy(Policy[Cache]):
         self._shelf.clear()
 
     def key_for(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Key:
-        """The key of a call, for :meth:`get` and :meth:`invalidate`."""
+        """The key of a call, for :meth:`get`, :meth:`put` and :meth:`invalidate`.
+
+        Raises:
+            TypeError: an argument is no immutable value, and the options have no ``key``.
+        """
         key_of = self._key_of
-        return call_key(function, args, kwargs) if key_of is None else canonical(key_of(*args, **kwargs))
+        return handed_out(call_key(function, args, kwargs) if key_of is None else canonical(key_of(*args, **kwargs)))
 
     def snapshot(self) -> CacheSnapshot:
         """State and statistics now."""

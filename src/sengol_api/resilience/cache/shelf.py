@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from sengol_api.resilience.cache.answers import Answer, Result
 from sengol_api.resilience.cache.coalescing import Claim, SharedCall, SharedCalls
 from sengol_api.resilience.cache.copies import Copy, pack
 from sengol_api.resilience.cache.keys import Key
@@ -21,50 +21,6 @@ from sengol_api.resilience.policy import Site
 
 _SECONDS = at_least(0)
 _BYTES = whole(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a call gives.
-
-    Attributes:
-        value: to hand out.
-        source: where it came from.
-        age: seconds since it was made.
-    """
-
-    value: Any
-    source: CacheSource
-    age: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a shared call gave.
-
-    Attributes:
-        answer: for the caller who started it.
-        held: what copies for the others are made from.
-        thaw: makes them; None when ``held`` is handed out itself.
-        shareable: whether it can be given to the others at all.
-        ttl: its time to live in seconds; 0 when it is not kept.
-    """
-
-    answer: Answer
-    held: Any = None
-    thaw: Copy | None = None
-    shareable: bool = False
-    ttl: float = 0.0
-
-    def copied(self) -> Answer | None:
-        """The answer for another caller, or None if there can be none."""
-        if not self.shareable:
-            return None
-        try:
-            value = self.held if self.thaw is None else self.thaw(self.held)
-        except Exception:  # noqa: BLE001 - what cannot be copied is not shared
-            return None
-        return Answer(value, CacheSource.COALESCED, self.answer.age)
 
 
 class Shelf:

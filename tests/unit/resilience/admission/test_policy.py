@@ -257,6 +257,25 @@ def test_a_waiter_that_is_cancelled_leaves_the_line():
     run_virtual(main)
 
 
+def test_a_timer_that_cannot_be_set_leaves_nobody_in_line():
+    async def main(loop):
+        pipeline = admitting(loop)
+        holder = await started(pipeline.call(Script(hang)))
+
+        def broken(*_):
+            raise OverflowError
+
+        loop.call_later = broken
+        with pytest.raises(OverflowError):
+            await pipeline.call(Script("never"))
+        del loop.call_later
+        assert sum(state(pipeline).queued.values()) == 0
+        await end(holder)
+        assert await pipeline.call(Script("turn")) == "turn"
+
+    run_virtual(main)
+
+
 def test_a_waiter_that_is_cancelled_as_it_is_handed_its_place_passes_it_on():
     async def main(loop):
         pipeline = admitting(loop)

@@ -125,6 +125,7 @@ def test_what_was_followed_is_not_published_and_no_echo_goes_round():
             await asyncio.sleep(59)
         published = {value["opening"] for _, value, _ in store.sets}
         assert len(published) == 1
+        assert one.shared.snapshot().published == len(store.sets) > 50
         assert other.shared.snapshot().published == 0
         assert len(one.changes) == len(other.changes) == 1
 
@@ -144,6 +145,7 @@ def test_when_one_closes_the_other_goes_to_probing_at_once():
         await other.exchange()
         assert other.state == "HALF_OPEN"
         assert other.changes[-1].reason == "another replica closed"
+        assert other.shared.snapshot().followed == 2
         await other.succeed()
         assert other.state == "CLOSED"
 
@@ -163,6 +165,104 @@ def test_closings_are_told_once_and_nobody_opens_or_probes_again():
             await asyncio.sleep(100)
             assert len(store.sets) <= told + 1  # that of the second one's own closing
             assert len(one.changes) + len(other.changes) == changes
+
+    two_replicas(body)
+
+
+def test_a_closing_is_told_for_ten_rounds_and_what_a_round_may_take():
+    async def body(loop, store, one, other):
+        await one.fail()
+        await one.exchange()
+        await asyncio.sleep(60)
+        await one.succeed()
+        await one.exchange()
+        _, closing, ttl = store.sets[-1]
+        assert closing["seconds"] == 0
+        assert ttl == 10 * (1.0 + 0.25)
+
+    two_replicas(body)
+
+
+def test_a_closing_that_another_replica_confirms_is_told_for_longer():
+    async def body(loop, store, one, other):
+        third = Replica(store, loop, reset_timeout=200.0)
+        await third.fail()
+        await third.exchange()
+        for each in (one, other):
+            await each.exchange()
+        third.breaker.core.probe_now(third.breaker.core.generation)
+        await third.succeed()
+        await third.exchange()
+        await one.exchange()
+        await asyncio.sleep(10)
+        await one.succeed()
+        await one.exchange()
+        await asyncio.sleep(10)
+        await other.exchange()
+        assert other.state == "HALF_OPEN"
+
+    two_replicas(body)
+
+
+def test_a_breaker_whose_time_is_over_tells_nothing_before_its_probes_have_passed():
+    async def body(loop, store, one, other):
+        await one.fail()
+        await one.exchange()
+        await asyncio.sleep(20)
+        await one.exchange()
+        await asyncio.sleep(20)
+        await other.exchange()
+        told = len(store.sets)
+        await asyncio.sleep(20)
+        await one.exchange()  # open, and no call has come yet
+        assert other.state == "OPEN"
+        probe = asyncio.ensure_future(one.pipeline.call(asyncio.sleep, 1.0))
+        await asyncio.sleep(0)
+        assert one.state == "HALF_OPEN"
+        await one.exchange()
+        assert len(store.sets) == told
+        await other.exchange()
+        assert other.state == "OPEN"
+        await probe
+
+    two_replicas(body)
+
+
+def test_what_a_breaker_did_before_it_was_shared_is_no_news():
+    async def body(loop, store, one, other):
+        await one.fail()
+        await asyncio.sleep(60)
+        await one.succeed()
+        again = SharedBreakers(store, one.breaker, clock=loop)
+        await again.exchange()
+        assert store.sets == []
+
+    two_replicas(body)
+
+
+def test_of_two_openings_at_nearly_the_same_time_one_stands():
+    async def body(loop, store, one, other):
+        await one.fail()
+        await asyncio.sleep(0.5)
+        await other.fail()
+        async with one.shared, other.shared:
+            await asyncio.sleep(30)
+        assert len({value["opening"] for _, value, _ in store.sets[2:]}) == 1
+
+    two_replicas(body)
+
+
+def test_a_replica_that_starts_in_the_middle_of_a_closing_hears_it_without_harm():
+    async def body(loop, store, one, other):
+        await one.fail()
+        await asyncio.sleep(1)
+        await one.exchange()
+        one.breaker.core.probe_now(one.breaker.core.generation)
+        await one.succeed()
+        await store.set(KEY, json.dumps({"opening": "somebody-1", "seconds": 0}).encode(), 60.0)
+        await other.exchange()
+        assert other.state == "CLOSED"
+        assert not other.shared.snapshot().alone
 
     two_replicas(body)
 
@@ -508,6 +608,9 @@ def test_calls_never_wait_for_the_store():
         b'{"opening": "x-1"}',
         b'{"opening": "x-1", "seconds": "60"}',
         b'{"opening": "x-1", "seconds": -1}',
+        b'{"opening": "", "seconds": 60}',
+        b'{"opening": "x-1", "seconds": 1000000000.1}',
+        b'{"opening": "x-1", "seconds": 60, "padding": "' + b"x" * 465 + b'"}',
         b'{"opening": "x-1", "seconds": NaN}',
         b'{"opening": "x-1", "seconds": Infinity}',
         b'{"opening": "x-1", "seconds": 1e999}',
@@ -529,6 +632,24 @@ def test_nobody_opens_because_of_garbage_and_an_opening_replaces_it(garbage):
         await one.exchange()
         await other.exchange()
         assert other.state == "OPEN"
+
+    two_replicas(body)
+
+
+@pytest.mark.parametrize(
+    ("record", "seconds"),
+    [
+        (b'{"opening": "x-1", "seconds": 60, "padding": "' + b"x" * 464 + b'"}', 60.0),
+        (b'{"opening": "x-1", "seconds": 1e9}', 600.0),
+    ],
+    ids=["long", "long time"],
+)
+def test_a_record_may_have_half_a_kibibyte_and_thirty_years(record, seconds):
+    async def body(loop, store, one, other):
+        assert len(record) <= 512
+        await InMemoryStore.set(store, KEY, record, 1e6)
+        await other.exchange()
+        assert other.left == pytest.approx(seconds)
 
     two_replicas(body)
 
@@ -642,6 +763,7 @@ def test_a_value_runs_out_and_can_be_replaced_and_forgotten():
         assert await store.get("key") == b"two"
         await asyncio.sleep(0.5)
         assert await store.get("key") is None
+        assert store._values == {}, "it takes no room either"
         await store.set("key", b"three", 1.0)
         await store.delete("key")
         await store.delete("key")

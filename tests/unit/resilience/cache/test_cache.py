@@ -82,19 +82,22 @@ def test_by_default_a_call_is_known_by_its_function_and_arguments():
     with pytest.raises(TypeError, match="argument 'b' is a dict"):
         pipeline.call_sync(Script(1).sync, b={})
     assert pipeline.call_sync(text, 1) == 1
-    assert cache.get(cache.key_for(text, 1)) is None
+    assert cache.get(cache.key_for(text, 1)) == 1
     assert make(key=None)[0].call_sync(text, "a") == "a"
 
 
-def test_an_entry_is_found_again_by_the_key_of_its_call():
-    pipeline, cache = make(key=None)
-
-    def function(a):
-        return a
-
-    pipeline.call_sync(function, "value")
-    key = cache.key_for(function, "value")
-    assert cache._shelf.entries.keys() == [key]
+@pytest.mark.parametrize("key", [None, lambda value: value, lambda value: f"text:{value}"], ids=["call", "value", "text"])
+@pytest.mark.parametrize("argument", ["text", 1, (1, "a"), None, 2.5], ids=repr)
+def test_an_entry_is_found_changed_and_forgotten_by_the_key_of_its_call(key, argument):
+    pipeline, cache = make(key=key)
+    pipeline.call_sync(repr, argument)
+    found = cache.key_for(repr, argument)
+    assert cache.get(found) == repr(argument)
+    cache.put(found, "another")
+    assert pipeline.call_sync(repr, argument) == "another"
+    assert cache.invalidate(found)
+    assert pipeline.call_sync(repr, argument) == repr(argument)
+    assert cache.snapshot().entries == 1
 
 
 def test_keys_of_ones_own_that_python_calls_equal_do_not_collide():

@@ -116,6 +116,17 @@ def test_at_its_end_a_value_is_stale_and_at_the_end_of_its_window_gone(caller):
     assert cached.cache.snapshot().entries == 0
 
 
+def test_a_window_that_is_shortened_at_run_time_ends_at_its_new_end(caller):
+    cached = caller(stale_if_error=60.0)
+    cached.call("old")
+    cached.cache.update(stale_if_error=5.0)
+    cached.loop.jump(14.5)
+    assert cached.call(ConnectionError()) == "old"
+    cached.loop.jump(0.5)
+    with pytest.raises(ConnectionError):
+        cached.call(ConnectionError())
+
+
 def test_a_value_that_was_quick_to_make_or_put_is_not_refreshed_long_before_its_end(caller):
     cached = caller(early_refresh=1.0)
     cached.call("made")

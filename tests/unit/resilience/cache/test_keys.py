@@ -112,6 +112,18 @@ def test_the_same_argument_gives_the_same_key(value):
     assert canonical(value) == canonical(value)
 
 
+def test_a_number_of_any_length_is_an_argument():
+    assert call_key(search, (10**5000,), {}) != call_key(search, (10**5000 + 1,), {})
+    assert canonical((10**5000,)) == canonical((10**5000,))
+
+
+def test_a_function_that_was_replaced_by_one_of_the_same_name_is_another():
+    names = [{}, {}]
+    for each in names:
+        exec("def search(text): ...", each)
+    assert call_key(names[0]["search"], ("a",), {}) != call_key(names[1]["search"], ("a",), {})
+
+
 def test_the_order_of_keywords_does_not_matter():
     assert call_key(search, (), {"a": 1, "b": 2}) == call_key(search, (), {"b": 2, "a": 1})
     assert call_key(search, (), {"a": 1, "b": 2}) != call_key(search, (), {"a": 2, "b": 1})

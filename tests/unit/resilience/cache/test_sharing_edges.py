@@ -19,6 +19,14 @@ class StopEverythingError(BaseException):
     """Of the kind that no policy takes for a failure."""
 
 
+class WatchedError(Exception):
+    """Tells where it is made whether it is still there. (Built-in exceptions take no weak reference.)"""
+
+    def __init__(self, watch):
+        super().__init__("down")
+        watch.append(weakref.ref(self))
+
+
 class Waiting:
     """A clock on which threads wait in truth, and which tells how many do."""
 
@@ -201,15 +209,13 @@ def test_an_error_of_a_refresh_leaves_with_the_refresh():
     gone = []
 
     def fail():
-        error = ConnectionError("down")
-        gone.append(weakref.ref(error))
-        raise error
+        raise WatchedError(gone)  # in no variable: the traceback has this frame
 
     gc.collect()
     gc.disable()
     try:
         assert pipeline.call_sync(fail) == "old"
-        assert gone[0]() is None
+        assert [error() for error in gone] == [None]
     finally:
         gc.enable()
 
@@ -269,6 +275,24 @@ def test_no_timer_stays_behind_a_call_that_was_answered_in_time():
             assert await make(loop).call(Script(after(1.0, "answer"))) == "answer"
         left = [timer for timer in loop._scheduled if not timer.cancelled()]
         assert len(left) == 1, "that of the deadline itself"
+
+    run_virtual(main)
+
+
+def test_a_waiter_whose_timer_cannot_be_set_does_not_keep_the_call_alive():
+    async def main(loop):
+        pipeline = make(loop)
+        upstream = Script(hang)
+
+        def broken(*_):
+            raise OverflowError
+
+        loop.call_later = broken
+        with pytest.raises(OverflowError), deadline(5.0, clock=loop):
+            await pipeline.call(upstream)
+        del loop.call_later
+        await asyncio.sleep(1.0)
+        assert pipeline["cache"].snapshot().in_flight == 0
 
     run_virtual(main)
 
