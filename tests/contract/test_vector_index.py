@@ -1,4 +1,4 @@
-"""``VectorIndex``: the embedded one, d-vecDB (fake and real), pgvector on a real PostgreSQL, and a plain one that says what exact means."""
+"""``VectorIndex``: embedded, d-vecDB (fake and real), pgvector on a real PostgreSQL, and a plain one that says what exact means."""
 
 import uuid
 from functools import partial

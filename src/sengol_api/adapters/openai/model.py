@@ -36,6 +36,7 @@ class OpenAIModel:
         except InvalidJsonError as error:
             if not error.fits:
                 raise
-            return ModelAnswer(error.value, error.model, "fresh", "", error.calls, error.problems)
-        billed = answer.usage.input_tokens + answer.usage.output_tokens if answer.calls else 0
+            billed = error.usage.total if error.calls else 0
+            return ModelAnswer(error.value, error.model, "fresh", "", error.calls, error.problems, tokens=billed)
+        billed = answer.usage.total if answer.calls else 0
         return ModelAnswer(answer.value, answer.model, answer.source, answer.reason, answer.calls, tokens=billed)
