@@ -156,9 +156,7 @@ class Answers:
 
 
 class _Kept:
-    """An answer as the cache has it: in a wrapping that keeps the cache from looking at its thousands of parts for one that could be
-    changed.
-    """
+    """An answer as the cache has it: in a wrapping, or it would look at thousands of parts for one that could be changed."""
 
     __slots__ = ("generated",)
 

@@ -36,7 +36,7 @@ def clean(text: str, longest: int) -> str:
 
 
 def _visible(text: str) -> str:
-    """Without what no reader sees; control characters become blanks. Most texts are plain ASCII, and need no look at each letter."""
+    """Without what no reader sees; control characters become blanks. Most texts are plain ASCII: no letter is looked at."""
     if not text.isascii():
         text = _BEYOND.sub(lambda found: "".join(map(_shown, found[0])), unicodedata.normalize("NFKC", text))
     return text.translate(_CONTROLS)
