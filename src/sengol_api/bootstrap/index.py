@@ -63,8 +63,17 @@ class Indexes:
         stack: closes what is opened.
     """
 
-    def __init__(self, settings: Settings, corpus_version: str, registry: Registry, shared: Shared, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        corpus_version: str,
+        registry: Registry,
+        shared: Shared,
+        stack: AsyncExitStack,
+    ) -> None:
         self._settings = settings
+        self._database = database
         self._corpus_version = corpus_version
         self._registry = registry
         self._shared = shared
