@@ -8,6 +8,7 @@ from sengol_api.adapters.dvecdb import Batch, DvecdbClient, DvecdbIndex, DvecdbO
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.adapters.ladder import LadderIndex
 from sengol_api.adapters.pgvector.index import CONCURRENT, TIMEOUT, PgVectorIndex
+from sengol_api.adapters.sql.engine import Database
 from sengol_api.bootstrap.model import breaker
 from sengol_api.bootstrap.shared import Shared
 from sengol_api.data_dir import StartError
