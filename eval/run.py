@@ -106,7 +106,7 @@ async def searches(texts: Sequence[str], services: Services, stored: Stored) -> 
         "BM25": names(lexical),
         "vectors": names(semantic),
         "fused": [best(fuse([(near, 1.0), (worded, 1.0)])) for near, worded in zip(semantic, lexical, strict=True)],
-        "fused, defects of products behind (the product)": [[hit.incident.id for hit in found] for found in product],
+        "fused, defects of products behind (the product)": [[hit.incident.id for hit in found] for found in product.answers],
     }
 
 

@@ -13,6 +13,7 @@ EXAMPLES = 20
 # Not every set of questions that has the right shape is a good one (its weights must add up), nor is every id that of a review:
 # so valid shapes may be refused. All other checks count.
 LEFT_OUT = "positive_data_acceptance"
+UNLIMITED = {"RATE_LIMIT_PER_MINUTE": "1000000000", "LOGIN_LIMIT_PER_MINUTE": "1000000000"}  # what is sought are faults
 
 HOOKS = '''
 import os
@@ -59,7 +60,7 @@ def main() -> int:
         serve = [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(folder / "data")]
         with (folder / "server.log").open("w+") as log:
             server = subprocess.Popen(
-                serve, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "LOG_FORMAT": "json"}
+                serve, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "LOG_FORMAT": "json", **UNLIMITED}
             )
             try:
                 found = next((m for line in server.stdout if (m := re.search(r"ready at http://\S+?:(\d+)", line))), None)

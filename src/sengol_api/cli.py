@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from sengol_api import __version__
 from sengol_api.settings import Settings, SettingsError, load, read_environment, suspects, unused, variables
@@ -18,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Risk and compliance reviews answered from past incidents.",
 )
+admin = typer.Typer(no_args_is_help=True, help="Who may steer the service: on the host, by whoever can reach the database.")
+app.add_typer(admin, name="admin")
 out = Console()
 err = Console(stderr=True)
 
@@ -67,7 +69,13 @@ def serve(
 def check(data_dir: DataDir = None) -> None:
     """Show the configuration, and whether each dependency answers."""
     settings = _settings(data_dir=data_dir)
-    table = Table("setting", "value", "default", "unit", box=None, pad_edge=False)
+    columns: list[Column | str] = [
+        Column("setting", no_wrap=True),
+        Column("value", overflow="fold"),
+        Column("default", overflow="fold"),
+        "unit",
+    ]
+    table = Table(*columns, box=None, pad_edge=False)
     for variable in variables():
         value = getattr(settings, variable.field)
         shown = ("(set)" if value else "(empty)") if variable.secret else str(value) if value != "" else "(empty)"
@@ -85,7 +93,7 @@ def check(data_dir: DataDir = None) -> None:
     out.print()
     for name, (well, text) in answers.items():
         out.print(f"[{'green' if well else 'red'}]{'ok  ' if well else 'DOWN'}[/] {name}: ", end="")
-        out.print(text, markup=False, highlight=False)
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
     if not all(well for well, _ in answers.values()):
         raise typer.Exit(1)
 
@@ -113,7 +121,8 @@ def ingest(
     except (StartError, AppError, IngestError) as error:
         raise _fail(str(error)) from None
     for bad in report.bad:
-        err.print(f"{bad.file}:{bad.line}: {bad.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        where = f"{bad.file}:{bad.line}" if bad.line else bad.file
+        err.print(f"{where}: {bad.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     out.print(
         f"{report.change.added} added, {report.change.changed} changed, {report.change.unchanged} unchanged, "
         f"{len(report.bad)} left out."
@@ -122,6 +131,52 @@ def ingest(
         out.print("A running server shows them after its next start.")
     if report.bad:
         raise typer.Exit(1)
+
+
+@admin.command()
+def grant(email: Annotated[str, typer.Argument(help="Address of a registered account.")], data_dir: DataDir = None) -> None:
+    """Make an account an administrator, from its next request on."""
+    _set_role(email, "admin", data_dir)
+    out.print(f"{email} is an administrator.", markup=False, highlight=False)
+
+
+@admin.command()
+def revoke(email: Annotated[str, typer.Argument(help="Address of an administrator.")], data_dir: DataDir = None) -> None:
+    """Make an administrator an ordinary account, from its next request on."""
+    _set_role(email, "user", data_dir)
+    out.print(f"{email} is no administrator.", markup=False, highlight=False)
+
+
+@admin.command("list")
+def list_administrators(data_dir: DataDir = None) -> None:
+    """Show the administrators."""
+    settings = _settings(data_dir=data_dir)
+    from sengol_api import administration
+    from sengol_api.data_dir import StartError
+    from sengol_api.review.errors import AppError
+
+    try:
+        found = asyncio.run(administration.administrators(settings))
+    except (StartError, AppError) as error:
+        raise _fail(str(error)) from None
+    for user in found:
+        out.print(user.email, markup=False, highlight=False)
+    if not found:
+        err.print("There is no administrator: «sengol-api admin grant EMAIL» makes one.", markup=False)
+
+
+def _set_role(email: str, role: Literal["user", "admin"], data_dir: str | None) -> None:
+    settings = _settings(data_dir=data_dir)
+    from sengol_api import administration
+    from sengol_api.data_dir import StartError
+    from sengol_api.review.errors import AppError
+
+    try:
+        user = asyncio.run(administration.set_role(settings, email, role))
+    except (StartError, AppError) as error:
+        raise _fail(str(error)) from None
+    if user is None:
+        raise _fail(f"There is no account of {email}. It must be registered first: POST /api/auth/register.", code=1)
 
 
 @app.command()

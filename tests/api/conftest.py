@@ -13,14 +13,21 @@ import pytest
 from starlette.types import ASGIApp
 
 from sengol_api.adapters.argon2_hasher import Argon2Hasher
-from sengol_api.adapters.memory_cache import MemoryCache
+from sengol_api.adapters.sql.audit import SqlAuditLog
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.reviews import SqlReviewStore
 from sengol_api.adapters.sql.schema import migrate
 from sengol_api.adapters.sql.users import SqlUserStore
 from sengol_api.api.app import create_app
+from sengol_api.api.gate import Gate, GateOptions
+from sengol_api.api.limits import LimitOptions, Limits
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.tokens import Tokens
+from sengol_api.ops.background import Background
+from sengol_api.ops.drain import Drain
+from sengol_api.ops.health import Dependency, Health
+from sengol_api.ops.steering import Steering
+from sengol_api.resilience import Registry
 from sengol_api.review.search import SearchIncidents
 from support.asgi import Exchange, running
 from support.builders import make_vocabulary
@@ -137,23 +144,36 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
     shutil.copy(migrated_file, file := tmp_path / "api.sqlite3")
     async with AsyncExitStack() as stack:
 
-        async def make(*, options=None, **others) -> Api:
+        async def make(*, options=None, telemetry=None, **others) -> Api:
             database, clock, hasher = Database(f"sqlite:///{file}"), Clock(), CountingHasher()
             stack.push_async_callback(database.close)
             stack.callback(hasher.close)
             corpus = world.knowledge.corpus
+            registry, drain = others.pop("registry", None) or Registry(), others.pop("drain", None) or Drain()
             services = Services(
                 users=SqlUserStore(database),
                 reviews=SqlReviewStore(database),
                 hasher=hasher,
                 tokens=Tokens(SECRET, seconds=3600, now=clock),
-                generate=world.use_case(cache=MemoryCache(max_entries=10, ttl=3600), now=clock),
-                search=SearchIncidents(corpus, embedder=world.embedder, index=world.index, keywords=world.keywords),
+                generate=world.answers(clock, entries=10),
+                search=SearchIncidents(corpus, spaces=world.spaces, keywords=world.keywords),
                 corpus=corpus,
                 vocabulary=make_vocabulary(),
                 attribution="Toy corpus",
+                limits=Limits(LimitOptions(requests_per_minute=100_000, logins_per_minute=100_000)),
+                gate=Gate(GateOptions()),
                 now=clock,
                 started_at=NOON,
+                registry=registry,
+                health=Health(
+                    [Dependency(name="database", check=database.ping)],
+                    registry,
+                    required=["database"],
+                    closed=lambda: drain.why_not_ready,
+                ),
+                steering=Steering(registry, SqlAuditLog(database), now=clock),
+                background=Background(),
+                drain=drain,
             )
             services = replace(services, **others)
 
@@ -161,7 +181,7 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
             async def opened() -> AsyncIterator[Services]:
                 yield services
 
-            app = create_app(opened, options or ApiOptions())
+            app = create_app(opened, options or ApiOptions(), telemetry)
             await stack.enter_async_context(running(app))
             client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
             await stack.enter_async_context(client)

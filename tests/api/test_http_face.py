@@ -33,7 +33,7 @@ async def test_an_unknown_route_is_not_found_in_the_one_shape(api, path):
     assert_error(answer, "NOT_FOUND")
 
 
-@pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS} | {"/docs", "/openapi.json"}))
+@pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS} | {"/docs", "/openapi.json", "/metrics"}))
 async def test_a_wrong_method_is_told_with_those_there_are(api, path):
     own = {operation.method for operation in OPERATIONS if operation.path == path} or {"GET"}
     own |= {"HEAD"} if "GET" in own else set()

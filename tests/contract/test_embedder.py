@@ -1,12 +1,15 @@
-"""``Embedder``: WordLlama with its real weights, and the toy of the other tests."""
+"""``Embedder``: WordLlama with its real weights, OpenAI's over a socket, and the toy of the other tests."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sengol_api.adapters.openai import OpenAIClient, OpenAIEmbedder, OpenAIOptions
 from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
 from support.toys import BagOfWords
+
+pytest_plugins = ["support.fixtures"]
 
 TEXTS = ["A chatbot leaked medical records", "Ransomware stopped a pipeline", "A chatbot leaked the records of patients"]
 NOTHING = ["", "   ", "\n\t"]
@@ -17,9 +20,21 @@ def wordllama() -> WordLlamaEmbedder:
     return WordLlamaEmbedder()
 
 
-@pytest.fixture(params=["wordllama", "toy"])
+@pytest.fixture
+async def remote(openai_server):
+    async with OpenAIClient(OpenAIOptions(api_key="key-1", base_url=openai_server.base_url)) as client:
+        yield OpenAIEmbedder(client)
+
+
+@pytest.fixture(params=["wordllama", "toy", "remote"])
 def embedder(request):
-    return request.getfixturevalue("wordllama") if request.param == "wordllama" else BagOfWords()
+    return BagOfWords() if request.param == "toy" else request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["wordllama", "toy"])
+def knowing(request):
+    """One that knows words: the vectors of the fault server are those of a lottery."""
+    return BagOfWords() if request.param == "toy" else request.getfixturevalue(request.param)
 
 
 async def test_each_text_has_a_unit_vector_of_the_promised_size(embedder):
@@ -34,8 +49,8 @@ async def test_a_text_has_one_vector_whatever_stands_beside_it(embedder):
         np.testing.assert_allclose((await embedder.embed([text]))[0], together[row], atol=1e-5)
 
 
-async def test_a_text_like_another_is_nearer_than_one_unlike_it(embedder):
-    vectors = await embedder.embed(TEXTS)
+async def test_a_text_like_another_is_nearer_than_one_unlike_it(knowing):
+    vectors = await knowing.embed(TEXTS)
     assert vectors[0] @ vectors[2] > vectors[0] @ vectors[1]
 
 

@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
-from sengol_api.adapters.sql.tables import incidents
+from sengol_api.adapters.sql.tables import incident_vectors, incidents
 from sengol_api.review.errors import DatabaseError
 from support.builders import make_incident
 from support.toys import NOON, BagOfWords
@@ -131,10 +131,18 @@ async def test_another_embedder_makes_the_vectors_of_an_origin_anew_from_what_is
     assert await other.embed_again("ingested") == Change(0, 0, 0, 0)
 
 
-@pytest.mark.parametrize("damage", [{"vector": b"abc"}, {"vector": b"abcd"}, {"document": b"{"}, {"document": b"{}"}])
-async def test_a_damaged_row_is_an_error_that_says_so(database, store, damage):
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [
+        (incident_vectors, {"vector": b"abc"}),
+        (incident_vectors, {"vector": b"abcd"}),
+        (incidents, {"document": b"{"}),
+        (incidents, {"document": b"{}"}),
+    ],
+)
+async def test_a_damaged_row_is_an_error_that_says_so(database, store, table, damage):
     await store.put("own", [make_incident("a")])
     async with database.write() as connection:
-        await connection.execute(sa.update(incidents).values(damage))
+        await connection.execute(sa.update(table).values(damage))
     with pytest.raises(DatabaseError, match="damaged"):
         await store.load()

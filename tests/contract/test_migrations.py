@@ -3,18 +3,24 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from sengol_api.adapters.sql.engine import Database
+from sengol_api.adapters.sql.incidents import SqlIncidentStore
 from sengol_api.adapters.sql.schema import HEAD, MIGRATIONS, migrate
 from sengol_api.adapters.sql.tables import metadata
 from sengol_api.review.errors import DatabaseError
+from support.builders import make_incident
+from support.earlier import write_as_the_version_before
 from support.process import environment
+from support.toys import NOON, BagOfWords
 
 STARTERS = 2
 
@@ -47,8 +53,10 @@ async def test_constraints_have_the_names_that_the_code_gives_them(database):
         "question_sets": {"fk_question_sets_review_id"},
         "answers": {"fk_answers_review_id"},
         "incidents": {"ix_incidents_origin"},
+        "incident_vectors": {"fk_incident_vectors_incident_id", "ix_incident_vectors_incident_id"},
         "users": {"uq_users_email"},
         "corpus_origins": set(),
+        "admin_acts": set(),
     }
     assert found == wanted
 
@@ -68,10 +76,47 @@ async def test_a_second_migration_has_nothing_to_do(empty_url):
         await database.close()
 
 
+def _upgrade(connection, revision):
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+async def test_the_vectors_of_the_version_before_are_those_of_their_embedder(empty_url):
+    database = Database(empty_url)
+    embedder, incident = BagOfWords(), make_incident("a")
+    try:
+        async with database.write() as connection:
+            await connection.run_sync(_upgrade, "0001")
+            await write_as_the_version_before(connection, [incident], embedder)
+        assert await migrate(database) is True
+        async with database.read() as connection:
+            rows = (await connection.execute(sa.text("SELECT embedder, incident_id FROM incident_vectors"))).all()
+        assert rows == [(embedder.name, "a")]
+        stored = await SqlIncidentStore(database, embedder, now=lambda: NOON).load()
+        assert stored.incidents == [incident]
+        np.testing.assert_array_equal(stored.vectors, await embedder.embed([incident.searchable]))
+    finally:
+        await database.close()
+
+
+async def test_a_schema_of_a_later_version_is_left_as_it_is(empty_url):
+    database = Database(empty_url)
+    try:
+        await migrate(database)
+        async with database.write() as connection:
+            await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        assert await migrate(database) is False
+    finally:
+        await database.close()
+
+
 _MIGRATE = """
 import asyncio, sys
 import alembic.command
 from sengol_api.adapters.sql.engine import Database
+from sengol_api.adapters.sql.incidents import SqlIncidentStore
 from sengol_api.adapters.sql.schema import migrate
 
 async def work():

@@ -51,3 +51,22 @@ async def test_an_address_is_data_and_never_a_statement(users, a_user):
 async def test_a_zero_character_is_in_no_account(users):
     assert await users.find("a\0b@example.com") is None
     assert await users.get("user\0") is None
+
+
+async def test_a_role_is_given_and_taken_by_the_address(users, a_user):
+    await users.add(a_user("first"), "hash")
+    await users.add(a_user("second"), "hash")
+    given = await users.set_role("second@example.com", "admin")
+    assert (given.id, given.role) == ("second", "admin")
+    assert (await users.get("second")).role == "admin"
+    assert (await users.get("first")).role == "user"
+    assert await users.with_role("admin") == [given]
+    assert (await users.set_role("second@example.com", "user")).role == "user"
+    assert await users.with_role("admin") == []
+
+
+async def test_a_role_is_given_to_nobody_whose_address_is_not_there(users, a_user):
+    await users.add(a_user("first"), "hash")
+    for address in ("nobody@example.com", "FIRST@example.com", "first\0@example.com", ""):
+        assert await users.set_role(address, "admin") is None
+    assert await users.with_role("admin") == []

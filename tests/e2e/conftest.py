@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -21,12 +21,19 @@ PASSWORD = "a long passphrase"
 
 
 class Server:
-    """``python -m sengol_api serve`` in a process group of its own, so that its workers end with it."""
+    """``python -m sengol_api serve`` in a process group of its own, so that its workers end with it.
 
-    def __init__(self, data_dir: Path, *options: str, **settings: str) -> None:
+    Args:
+        data_dir: that it is started on.
+        options: of the command.
+        program: another command that takes the same options.
+        settings: by the names of their variables.
+    """
+
+    def __init__(self, data_dir: Path, *options: str, program=("sengol_api", "serve"), **settings: str) -> None:
         self.data_dir = data_dir
         self._errors = (data_dir.parent / f"{data_dir.name}-{os.urandom(4).hex()}.log").open("w+b")
-        command = [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+        command = [sys.executable, "-m", *program, "--port", "0", "--data-dir", str(data_dir), *options]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -71,6 +78,12 @@ class Server:
         answer = httpx2.post(f"{self.url}/api/auth/{route}", json={"email": email, "password": PASSWORD}, timeout=60)
         assert answer.is_success, answer.text
         return self.client(Authorization=f"Bearer {answer.json()['data']['token']}")
+
+    @property
+    def workers(self) -> list[int]:
+        """The ids of its worker processes."""
+        parent = self.process.pid
+        return sorted(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
 
     def kill(self) -> None:
         """``kill -9`` of the server and all of its workers."""
@@ -132,6 +145,36 @@ def start(data_dir) -> Iterator[Callable[..., Server]]:
     yield begin
     for server in started:
         server.close()
+
+
+@contextmanager
+def small_services(folder: Path) -> Iterator[Callable[..., Server]]:
+    """Starts the small service of the tests' support, whose main job does what the description says."""
+    started = []
+
+    def begin(*options: str, **settings: str) -> Server:
+        (folder / "data").mkdir(exist_ok=True)
+        paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        started.append(Server(folder / "data", *options, program=("support.small_service",), PYTHONPATH=paths, **settings))
+        return started[-1]
+
+    yield begin
+    for server in started:
+        server.close()
+
+
+@pytest.fixture
+def small(tmp_path) -> Iterator[Callable[..., Server]]:
+    """Starts small services on one data directory; all are stopped afterwards."""
+    with small_services(tmp_path) as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def shared_small(tmp_path_factory) -> Iterator[Callable[..., Server]]:
+    """The same for all tests of a module."""
+    with small_services(tmp_path_factory.mktemp("small")) as begin:
+        yield begin
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def make_vocabulary() -> Vocabulary:
             "industries": (Term("healthcare", "Healthcare", ("hospital",)), Term("technology", "Technology", (), (), ("it",))),
             "dataTypes": (Term("phi", "health data", ("medical records",)), Term("pii", "personal data")),
             "tech": (
-                Term("llm", "large language model", ("gpt-4",)),
+                Term("llm", "large language model", ("gpt-4",), phrase="a large language model"),
                 Term("ml-model", "machine-learning model", ("machine learning",), (), ("ai",)),
                 Term("object-storage", "object storage", ("s3",)),
             ),

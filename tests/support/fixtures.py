@@ -19,6 +19,13 @@ def real_dvecdb(tmp_path_factory) -> Iterator[DvecdbServer]:
         yield server
 
 
+@pytest.fixture
+def a_fake_dvecdb() -> Iterator[FakeDvecdb]:
+    """A fake d-vecDB."""
+    with fake_dvecdb() as fake:
+        yield fake
+
+
 @pytest.fixture(params=FAKE_AND_REAL)
 def dvecdb(request) -> Iterator[FakeDvecdb | DvecdbServer]:
     """A fake d-vecDB, then the shared real one."""
@@ -52,3 +59,17 @@ def valkey(tmp_path) -> Iterator[ValkeyServer]:
     """A real Valkey on a port of its own, that the test may freeze and kill."""
     with valkey_server(tmp_path) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_valkey(tmp_path_factory) -> Iterator[ValkeyServer]:
+    """A real Valkey for tests that neither stop nor configure it."""
+    with valkey_server(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def empty_valkey(shared_valkey) -> ValkeyServer:
+    """The same with nothing in it."""
+    shared_valkey.flush()
+    return shared_valkey

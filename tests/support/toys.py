@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sengol_api.adapters.answers import Answers, AnswersOptions
 from sengol_api.adapters.bm25_index import Bm25Index
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.review.area import Catalogue, ClauseRef, Relevance
 from sengol_api.review.corpus import Corpus
-from sengol_api.review.generate import GenerateQuestions, Knowledge, prepare
+from sengol_api.review.evidence import Knowledge, prepare
+from sengol_api.review.generate import Assistant, GenerateQuestions
+from sengol_api.review.retrieval import MEASURED
+from sengol_api.review.space import Spaces, make_space
 from support.builders import make_area, make_incident, make_regime, make_vocabulary
 
 NOON = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
@@ -30,6 +34,10 @@ class BagOfWords:
     async def embed(self, texts: Sequence[str]):
         """See the port."""
         self.calls.append(list(texts))
+        return self.embed_now(texts)
+
+    def embed_now(self, texts: Sequence[str]):
+        """The same at once."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
             for word in set(re.findall(r"[a-z0-9]{3,}", text.lower())):
@@ -98,14 +106,18 @@ class ToyWorld:
 
     knowledge: Knowledge
     embedder: BagOfWords
-    index: ExactIndex
+    spaces: Spaces
     keywords: Bm25Index
 
-    def use_case(self, cache=None, now=lambda: NOON) -> GenerateQuestions:
-        """The main job."""
-        return GenerateQuestions(
-            self.knowledge, embedder=self.embedder, index=self.index, keywords=self.keywords, cache=cache, now=now
-        )
+    def use_case(self, now=lambda: NOON, spaces=None, model=None) -> GenerateQuestions:
+        """The main job, with the help of a model if one is given."""
+        assistant = None if model is None else Assistant(model, self.embedder.embed_now)
+        spaces = spaces or self.spaces
+        return GenerateQuestions(self.knowledge, spaces=spaces, keywords=self.keywords, assistant=assistant, now=now)
+
+    def answers(self, now=lambda: NOON, **options) -> Answers:
+        """The main job under policies."""
+        return Answers(self.use_case(now), AnswersOptions(**options))
 
 
 async def toy_world(corpus: Corpus | None = None) -> ToyWorld:
@@ -117,6 +129,8 @@ async def toy_world(corpus: Corpus | None = None) -> ToyWorld:
     texts = [incident.searchable for incident in incidents]
     index = ExactIndex(ids, await embedder.embed(texts))
     keywords = Bm25Index(ids, texts)
-    knowledge = await prepare(toy_catalogue(), make_vocabulary(), corpus, embedder, index)
+    catalogue = toy_catalogue()
+    local = await make_space(catalogue.areas, embedder, index, MEASURED)
+    knowledge = await prepare(catalogue, make_vocabulary(), corpus, local)
     embedder.calls.clear()
-    return ToyWorld(knowledge, embedder, index, keywords)
+    return ToyWorld(knowledge, embedder, Spaces(local), keywords)

@@ -1,12 +1,13 @@
 """The documentation says what the code does."""
 
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
 from sengol_api.review.weights import FORMULAS
-from sengol_api.settings import Variable, variables
+from sengol_api.settings import variables
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -14,25 +15,15 @@ CONFIGURATION = DOCS / "configuration.md"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
 
-def default_of(variable: Variable) -> str:
-    """A default as it is written in a ``.env`` file."""
-    if variable.default == "":
-        return "(empty)"
-    return str(variable.default).lower() if isinstance(variable.default, bool) else str(variable.default)
-
-
-def row_of(variable: Variable) -> str:
-    """The row of a setting in the table of the documentation."""
-    about = variable.about + (" (not used yet)" if variable.later else "")
-    cells = (f"`{variable.name}`", variable.takes, default_of(variable), variable.unit, about)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+spec = importlib.util.spec_from_file_location("configuration", ROOT / "tools" / "configuration.py")
+configuration = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(configuration)
 
 
 def test_the_table_of_settings_is_that_of_the_code():
-    written = [line for line in CONFIGURATION.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    assert written == [row_of(variable) for variable in variables()], "rows as they should be:\n" + "\n".join(
-        map(row_of, variables())
-    )
+    page = CONFIGURATION.read_text(encoding="utf-8")
+    assert page == configuration.written(page), "run make docs"
+    assert page.count("\n| `") == len(variables())
 
 
 def test_every_variable_that_the_documentation_names_is_a_setting():
@@ -47,6 +38,15 @@ def test_every_link_between_pages_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if not re.match(r"[a-z]+:", target):
             assert (page.parent / target).exists(), target
+
+
+def test_every_test_that_the_threat_model_names_is_there():
+    text = (DOCS / "operations" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 30
+    for file, function in named:
+        assert (ROOT / file).exists(), file
+        assert not function or re.search(rf"def {function}\(", (ROOT / file).read_text(encoding="utf-8")), f"{file}::{function}"
 
 
 def test_decisions_are_numbered_once():

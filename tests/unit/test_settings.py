@@ -45,7 +45,7 @@ def test_every_wrong_value_is_listed_at_once():
             "REQUEST_TIMEOUT": "0",
             "CACHE_ENABLED": "perhaps",
             "JWT_EXPIRES_IN": "a week",
-            "VECTOR_INDEX": "pgvector",
+            "VECTOR_INDEX": "in the cloud",
         }
     )
     assert text.startswith("7 settings are wrong:\n")
@@ -56,7 +56,7 @@ def test_every_wrong_value_is_listed_at_once():
         "REQUEST_TIMEOUT: got '0'; takes whole number from 1 to 86400000, in ms",
         "CACHE_ENABLED: got 'perhaps'; takes true / false",
         "JWT_EXPIRES_IN: got 'a week'; takes ",
-        "VECTOR_INDEX: got 'pgvector'; takes embedded",
+        "VECTOR_INDEX: got 'in the cloud'; takes dvecdb / embedded / pgvector",
     ):
         assert line in text
 
@@ -65,6 +65,30 @@ def test_a_wrong_secret_is_listed_with_the_other_wrong_values():
     assert "PORT" in message({"PORT": "x", "JWT_SECRET": "short"})
     assert "JWT_SECRET" in message({"PORT": "x", "JWT_SECRET": "short"})
     assert "JWT_SECRET" in message({"PORT": "x", "ENVIRONMENT": "production"})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"VECTOR_INDEX": "pgvector"}, "VECTOR_INDEX: got 'pgvector'; it takes a DATABASE_URL of PostgreSQL as well"),
+        ({"EMBEDDINGS": "openai"}, "EMBEDDINGS: got 'openai'; it takes an OPENAI_API_KEY as well"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8, 10.0.0.0/99"}, "TRUSTED_PROXIES: got '10.0.0.0/99'; takes addresses or networks"),
+        ({"OPENAI_FALLBACKS": '[{"name": "b", "api_key": "sk-canary"'}, "OPENAI_FALLBACKS: got (hidden); takes a JSON list"),
+        ({"OPENAI_FALLBACKS": '[{"api_key": "sk-canary"}]'}, "OPENAI_FALLBACKS: got (hidden); each takes a name"),
+        ({"OPENAI_FALLBACKS": '[{"name": "b", "key": "sk-canary"}]'}, "OPENAI_FALLBACKS: got (hidden); each takes a name"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told_without_their_secrets(given, said):
+    text = message(given)
+    assert said in text
+    assert "canary" not in text
+
+
+def test_the_provider_makes_vectors_where_there_is_a_key():
+    assert not load({}).embedded_by_provider
+    assert load({"OPENAI_API_KEY": "k"}).embedded_by_provider
+    assert not load({"OPENAI_API_KEY": "k", "EMBEDDINGS": "local"}).embedded_by_provider
+    assert load({"OPENAI_FALLBACKS": '[{"name": "b", "model": "m"}]'}).fallbacks == [{"name": "b", "model": "m"}]
 
 
 def test_one_wrong_value_is_told_in_the_singular():
@@ -141,7 +165,7 @@ def test_a_right_or_foreign_name_is_no_suspect(name):
 
 
 def test_settings_that_are_given_and_not_used_are_named():
-    assert unused({"REDIS_URL": "redis://x", "PORT": "4000", "OPENAI_API_KEY": ""}) == ["REDIS_URL"]
+    assert unused({"ADAPTIVE_TIMEOUTS": "true", "PORT": "4000", "OPENAI_API_KEY": ""}) == ["ADAPTIVE_TIMEOUTS"]
 
 
 def test_the_env_file_is_read_and_the_environment_wins(tmp_path, monkeypatch):
@@ -163,4 +187,26 @@ def test_every_variable_says_what_it_takes_and_is_for():
         assert variable.about
         assert variable.takes
         assert variable.default == getattr(Settings(), variable.field)
-    assert {v.name for v in variables() if v.secret} == {"JWT_SECRET", "DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY"}
+    assert {v.name for v in variables() if v.secret} == {
+        "JWT_SECRET",
+        "JWT_PREVIOUS_SECRETS",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "OPENAI_API_KEY",
+        "OPENAI_FALLBACKS",
+    }
+
+
+def test_keys_that_only_check_are_a_list_each_of_them_long_enough_and_none_is_shown():
+    first, second = "a" * 32, "b" * 40
+    assert load({"JWT_PREVIOUS_SECRETS": f"{first}, {second},"}).previous_secrets == (first, second)
+    with pytest.raises(SettingsError) as caught:
+        load({"JWT_PREVIOUS_SECRETS": f"{first},canary"})
+    assert "JWT_PREVIOUS_SECRETS: got a key of 6 characters; each takes at least 32" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_what_a_replica_cannot_do_without_is_a_list_that_may_be_empty():
+    assert load({}).required == ("database",)
+    assert load({"READINESS_REQUIRES": " database , dvecdb"}).required == ("database", "dvecdb")
+    assert load({"READINESS_REQUIRES": ","}).required == ()

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, TypeVar
@@ -42,10 +43,20 @@ def load_catalogue() -> Catalogue:
         ValueError: a file has a key that nothing reads, or a value of a wrong type.
     """
     names = [f"catalogue/{domain}.yaml" for domain in DOMAINS]
-    areas = [_entry(entry, Area) for name in names for entry in _parse(name)]
     regimes = [_entry(entry, Regime) for entry in _parse("regimes.yaml")]
-    version = hashlib.sha256(b"".join(_read(name) for name in [*names, "regimes.yaml", "vocabulary.yaml"]))
+    labels = {**_parse("techniques.yaml"), **{clause.id: _uncapitalised(clause.title) for r in regimes for clause in r.clauses}}
+    areas = [_named(_entry(entry, Area), labels) for name in names for entry in _parse(name)]
+    version = hashlib.sha256(b"".join(_read(name) for name in [*names, "regimes.yaml", "techniques.yaml", "vocabulary.yaml"]))
     return Catalogue(tuple(areas), {regime.id: regime for regime in regimes}, version.hexdigest()[:16])
+
+
+def _named(area: Area, names: Mapping[str, str]) -> Area:
+    """The area with the names of those of its labels that are codes."""
+    return replace(area, label_names={label: names[label] for label in area.labels if label in names})
+
+
+def _uncapitalised(title: str) -> str:
+    return title[:1].lower() + title[1:]
 
 
 def _entry(value: Any, kind: type[T]) -> T:  # noqa: ANN401 - what YAML gave

@@ -34,6 +34,16 @@ class ExactIndex:
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def ids(self) -> Sequence[str]:
+        """Of all incidents, sorted."""
+        return self._ids
+
+    @property
+    def vectors(self) -> Vectors:
+        """Theirs, in the same order, shape (n, dimension); not to be changed."""
+        return self._matrix
+
     async def search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None = None) -> list[list[Hit]]:
         """See the port."""
         self._check(queries, ndim=2)

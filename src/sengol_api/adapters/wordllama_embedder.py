@@ -55,8 +55,8 @@ class WordLlamaEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See the port. One or two short texts are done at once; more go to a thread."""
         if self._model is not None and len(texts) <= INLINE and sum(map(len, texts)) < 2_000:
-            return self._embed(texts)
-        return await asyncio.to_thread(self._embed, texts)
+            return self.embed_now(texts)
+        return await asyncio.to_thread(self.embed_now, texts)
 
     def _loaded(self) -> "tuple[Tokenizer, Vectors]":
         with self._loading:
@@ -64,7 +64,8 @@ class WordLlamaEmbedder:
                 self._model = _load()
             return self._model
 
-    def _embed(self, texts: Sequence[str]) -> Vectors:
+    def embed_now(self, texts: Sequence[str]) -> Vectors:
+        """The same at once, in this thread: for a few short texts in the midst of a check."""
         tokenizer, pieces = self._loaded()
         vectors = np.zeros((len(texts), DIMENSION), dtype=np.float32)
         for start in range(0, len(texts), BATCH):

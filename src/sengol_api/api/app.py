@@ -12,12 +12,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sengol_api.api import docs_page
 from sengol_api.api.dispatch import PathEndpoint
-from sengol_api.api.errors import MethodNotAllowedError, respond
+from sengol_api.api.errors import MethodNotAllowedError, respond_to
+from sengol_api.api.in_flight import InFlight, shutting_down
 from sengol_api.api.middleware import Cors, Faults, RequestContext
 from sengol_api.api.openapi import document
 from sengol_api.api.operations import Operation
-from sengol_api.api.routes import auth, health, incidents, questions, reviews
+from sengol_api.api.routes import admin, auth, health, incidents, questions, reviews
+from sengol_api.api.routes.metrics import Metrics
+from sengol_api.api.security import Security
 from sengol_api.api.services import ApiOptions, Services
+from sengol_api.observability.events import observe
+from sengol_api.observability.telemetry import Telemetry
 from sengol_api.review.errors import NotFoundError
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -26,6 +31,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *questions.OPERATIONS,
     *incidents.OPERATIONS,
     *health.OPERATIONS,
+    *admin.OPERATIONS,
 )
 
 
@@ -51,7 +57,7 @@ class _Page:
             error = MethodNotAllowedError(
                 f"{scope['method']} is not a method of this route; it has GET, HEAD.", {"allowed": allowed}
             )
-            response = respond(error, scope["state"]["request_id"])
+            response = respond_to(scope, error)
         await response(scope, receive, send)
 
 
@@ -59,7 +65,7 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
     error = NotFoundError("There is no such route; GET /docs lists those there are.", {"path": scope["path"][:200]})
-    await respond(error, scope["state"]["request_id"])(scope, receive, send)
+    await respond_to(scope, error)(scope, receive, send)
 
 
 class _Labelled:
@@ -74,47 +80,60 @@ class _Labelled:
         await self._app(scope, receive, send)
 
 
-def create_app(open_services: Callable[[], AbstractAsyncContextManager[Services]], options: ApiOptions | None = None) -> ASGIApp:
+def create_app(
+    open_services: Callable[[], AbstractAsyncContextManager[Services]],
+    options: ApiOptions | None = None,
+    telemetry: Telemetry | None = None,
+) -> ASGIApp:
     """Make the ASGI application.
 
     Args:
         open_services: opens what the operations need when the server starts, and closes it when the server stops.
         options: of the HTTP face.
+        telemetry: what this worker tells of itself; by default of one without others, and without traces.
     """
     chosen = options or ApiOptions()
+    telling = telemetry or Telemetry()
     opened: list[Services] = []
 
     @asynccontextmanager
     async def lifespan(_app: Router) -> AsyncIterator[None]:
-        async with open_services() as services:
+        async with open_services() as services, telling.running():
+            observe(services.registry, telling)
             opened.append(services)
             try:
                 yield
             finally:
                 opened.clear()
+        await services.drain.closed()
+
+    def services() -> Services:
+        if not opened:
+            raise shutting_down()
+        return opened[0]
 
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    endpoints: dict[str, ASGIApp] = {
-        path: PathEndpoint(operations, lambda: opened[0], chosen) for path, operations in by_path.items()
-    }
+    endpoints: dict[str, ASGIApp] = {path: PathEndpoint(operations, services, chosen) for path, operations in by_path.items()}
     endpoints["/openapi.json"] = _Page(lambda: msgspec.json.encode(openapi()), "application/json", {})
     endpoints["/docs"] = _Page(
         lambda: docs_page.page(openapi()).encode(),
         "text/html",
         {"Content-Security-Policy": docs_page.CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"},
     )
+    endpoints["/metrics"] = Metrics(telling)
     routes = [Route(path, _Labelled(path, app)) for path, app in endpoints.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
-    inner: ASGIApp = Faults(router)
+    inner: ASGIApp = InFlight(Faults(router), lambda: opened[0].drain if opened else None)
     if chosen.origins:
         inner = Cors(
             inner,
             allow_origins=chosen.origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "X-Request-Id", "X-Request-Timeout-Ms"],
-            expose_headers=["ETag", "Location", "Retry-After", "X-Request-Id"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "X-Priority", "X-Request-Id", "X-Request-Timeout-Ms"],
+            expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
             max_age=600,
         )
-    return RequestContext(inner, slow_request=chosen.slow_request)
+    inner = Security(inner, hsts_seconds=chosen.hsts_seconds)
+    return RequestContext(inner, slow_request=chosen.slow_request, telemetry=telling)

@@ -3,27 +3,38 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from sengol_api.api.addresses import client_address, household
 from sengol_api.api.errors import (
     MethodNotAllowedError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
-    respond,
+    refusal,
+    respond_to,
 )
-from sengol_api.api.operations import MIB, Answer, Call, Operation
+from sengol_api.api.gate import HEADER as PRIORITY_HEADER
+from sengol_api.api.gate import level_of
+from sengol_api.api.limits import LimitReachedError
+from sengol_api.api.operations import MIB, Admit, Answer, Call, Operation
 from sengol_api.api.services import ApiOptions, Services
+from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review import errors
 from sengol_api.review.accounts import User
-from sengol_api.review.errors import AppError, AuthenticationError, Problem, ValidationError
+from sengol_api.review.errors import AppError, AuthenticationError, AuthorizationError, Problem, ValidationError
 from sengol_api.validation import check, decode
 
 T = TypeVar("T")
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
+BODY_SECONDS: Final = 30.0
+"""For a body to arrive: enough for 4 MiB over a poor line, and not long enough to hold many connections open for nothing."""
+_EXPECTED: Final = frozenset({"OVERLOADED", "CIRCUIT_BREAKER_OPEN", "SHUTTING_DOWN"})
+"""Told by metrics and events: a log line for each refused request would be one more load."""
 _log = logging.getLogger("sengol_api.request")
 
 
@@ -50,12 +61,13 @@ class PathEndpoint:
             try:
                 response = await self._answer(request)
             except AppError as error:
-                response = respond(error, scope["state"]["request_id"])
-                if response.status_code >= 500:
+                response = respond_to(scope, error)
+                if response.status_code >= 500 and error.code not in _EXPECTED:
                     _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": error.code})
-            await response(scope, receive, send)
+            response.headers.update(scope["state"].get("limit", {}))
+            await _told(response, scope, receive, send)
         except ClientDisconnect:
-            return  # while it sent, or while it was sent to: nobody is there to be told
+            return  # while it sent, or while it waited: nobody is there to be told
 
     async def _answer(self, request: Request) -> Response:
         operation = self._operations.get(request.method)
@@ -68,16 +80,14 @@ class PathEndpoint:
             return await self._perform(operation, request, 0)
         milliseconds = self._deadline(request)
         try:
-            async with asyncio.timeout(milliseconds / 1000) as limit:
+            with deadline(milliseconds / 1000):
                 return await self._perform(operation, request, milliseconds)
-        except TimeoutError:
-            if not limit.expired():
+        except Rejected as error:
+            raise refusal(error) from error
+        except TimedOut as error:
+            if not error.by_deadline:
                 raise
-            raise errors.TimeoutError(
-                f"The request took longer than the {milliseconds} ms that it had. Ask for less, or allow it more time with "
-                "X-Request-Timeout-Ms, up to the server's REQUEST_TIMEOUT.",
-                {"deadlineMs": milliseconds},
-            ) from None
+            raise out_of_time(milliseconds) from None
 
     def _deadline(self, request: Request) -> int:
         """The client's wish, clamped to the server's limit."""
@@ -90,24 +100,82 @@ class PathEndpoint:
         return min(int(wish), self._options.request_timeout)
 
     async def _perform(self, operation: Operation, request: Request, milliseconds: int) -> Response:
+        """Count it, let it in, and do it: in this order, so that what is refused has cost next to nothing."""
         services = self._services()
-        caller = await _authenticate(services, request) if operation.authenticated else None
-        body, query = await _inputs(operation, request)
-        call = Call(
-            services=services,
-            options=self._options,
-            request=request,
-            path=request.path_params,
-            body=body,
-            query=query,
-            deadline_ms=milliseconds,
-            caller=caller,
-        )
-        work = operation.handler(call)
-        answer = await (_while_connected(request, work) if operation.streams else work)
-        if isinstance(answer, Answer):
-            return Response(answer.encode(), operation.status, dict(answer.headers), "application/json")
-        return answer
+        work = operation.work
+        level = level_of(request.headers.get(PRIORITY_HEADER), operation.priority) if work else operation.priority
+        user_id = await self._counted(operation, request, services)
+
+        async def perform(admit: Admit) -> Response:
+            caller = await _account(services, user_id) if user_id is not None else None
+            if operation.admin:
+                _only_admins(caller)
+            body, query = await _inputs(operation, request)
+            call = Call(
+                services=services,
+                options=self._options,
+                request=request,
+                path=request.path_params,
+                body=body,
+                query=query,
+                deadline_ms=milliseconds,
+                caller=caller,
+                admit=admit,
+            )
+            doing = operation.handler(call)
+            answer = await (_while_connected(request, doing) if operation.streams else doing)
+            if isinstance(answer, Answer):
+                return Response(answer.encode(), answer.status or operation.status, dict(answer.headers), "application/json")
+            return answer
+
+        if work is None:
+            return await perform(_at_once)
+        if operation.streams and wants_stream(request):
+            return await perform(lambda do: services.gate.admit(work, level, do))
+        return await services.gate.admit(work, level, lambda: perform(_at_once))
+
+    async def _counted(self, operation: Operation, request: Request, services: Services) -> str | None:
+        """Whose token it is, or None where none is needed; counted for the user, or else for the address."""
+        user_id, wrong = None, None
+        if operation.authenticated:
+            try:
+                user_id = services.tokens.user_id(request.headers.get("authorization"))
+            except AuthenticationError as error:
+                wrong = error
+        if operation.limit is not None:
+            address = household(client_address(request.scope, self._options.trusted_proxies))
+            subject = f"user:{user_id}" if user_id is not None else f"address:{address}"
+            try:
+                request.scope["state"]["limit"] = await services.limits.take(operation.limit, subject)
+            except LimitReachedError as reached:
+                request.scope["state"]["limit"] = reached.headers
+                raise reached.error from None
+        if wrong is not None:
+            raise wrong
+        return user_id
+
+
+async def _told(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    with suppress(OSError):  # what a server raises by ASGI 2.4 when the client is gone
+        await response(scope, receive, send)
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether the client asks for a stream of events."""
+    return "text/event-stream" in request.headers.get("accept", "")
+
+
+async def _at_once(do: Callable[[], Awaitable[T]]) -> T:
+    return await do()
+
+
+def out_of_time(milliseconds: int) -> errors.TimeoutError:
+    """What a client is told whose time is over."""
+    return errors.TimeoutError(
+        f"The request took longer than the {milliseconds} ms that it had. Ask for less, or allow it more time with "
+        "X-Request-Timeout-Ms, up to the server's REQUEST_TIMEOUT.",
+        {"deadlineMs": milliseconds},
+    )
 
 
 async def _while_connected(request: Request, work: Awaitable[T]) -> T:
@@ -134,11 +202,17 @@ async def _gone(request: Request) -> None:
         pass
 
 
-async def _authenticate(services: Services, request: Request) -> User:
-    user = await services.users.get(services.tokens.user_id(request.headers.get("authorization")))
+async def _account(services: Services, user_id: str) -> User:
+    user = await services.users.get(user_id)
     if user is None:
         raise AuthenticationError("The account of this token no longer exists. Register again.")
     return user
+
+
+def _only_admins(caller: User | None) -> None:
+    if caller is None or caller.role != "admin":
+        _log.warning("an account without the role asked for an admin route", extra={"account": caller.id if caller else None})
+        raise AuthorizationError("This needs an administrator. On the host, «sengol-api admin grant EMAIL» makes one.")
 
 
 async def _inputs(operation: Operation, request: Request) -> tuple[Any, Any]:
@@ -183,16 +257,25 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises:
         PayloadTooLargeError: more than ``limit`` bytes are announced or sent.
+        TimeoutError: it did not arrive in time.
+        ValidationError: it breaks off.
     """
     announced = request.headers.get("content-length", "0")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit)
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        message = f"The body did not arrive within {BODY_SECONDS:g} s. Send it faster, or less of it."
+        raise errors.TimeoutError(message, {"bodySeconds": BODY_SECONDS, "receivedBytes": size}) from None
+    except ClientDisconnect:  # or a body that is not what its headers announce, which servers tell in the same way
+        raise ValidationError([Problem("", "breaks off, or is not in the form that its headers announce", "broken_body")]) from None
     return b"".join(chunks)
 
 

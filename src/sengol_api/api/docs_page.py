@@ -21,7 +21,8 @@ h2 { margin: 3rem 0 1rem; padding-bottom: .3rem; border-bottom: 1px solid var(--
 h3 { font-size: 1rem; margin: 1.2rem 0 .4rem }
 p { margin: .5rem 0; max-width: 48rem }
 a { color: var(--post) }
-nav a { margin-right: 1rem }
+nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin-top: .8rem }
+p code { overflow-wrap: anywhere }
 code, pre { font: .86rem/1.5 ui-monospace, monospace }
 code { background: var(--box); padding: .1em .3em; border-radius: .25rem }
 pre { background: var(--box); border: 1px solid var(--line); border-radius: .4rem; padding: .8rem; overflow: auto;
@@ -42,6 +43,10 @@ details[open] > summary { border-bottom: 1px solid var(--line) }
 .path { font: 600 .95rem ui-monospace, monospace; overflow-wrap: anywhere }
 .get { color: var(--get) } .post { color: var(--post) } .put { color: var(--put) } .delete { color: var(--delete) }
 """
+_COMMANDS: Final = (
+    "**Commands.** In those below, `$A` is the address of this server, such as `http://localhost:4000`; `$TOKEN` the token, and "
+    "`$REVIEW` the id of a review."
+)
 
 
 def page(document: dict[str, Any]) -> str:
@@ -62,7 +67,7 @@ def page(document: dict[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{title} {version}</title><style>{_STYLE}</style></head><body><main>"
         f'<h1>{title}</h1><p class="soft">Version {version} · <a href="/openapi.json">openapi.json</a></p>'
-        f"{_prose(info['description'])}<nav>{links}</nav>{sections}{_error_table(document)}</main></body></html>"
+        f"{_prose(info['description'])}{_prose(_COMMANDS)}<nav>{links}</nav>{sections}{_error_table(document)}</main></body></html>"
     )
 
 
@@ -87,7 +92,7 @@ def _json(value: Any) -> str:  # noqa: ANN401 - any JSON
 
 
 def _curl(path: str, method: str, operation: dict[str, Any]) -> str:
-    lines = [f"curl -X {method.upper()} http://localhost:4000{path.replace('{id}', '$REVIEW')}"]
+    lines = [f"curl -X {method.upper()} $A{path.replace('{id}', '$REVIEW')}"]
     if operation["security"]:
         lines.append('-H "Authorization: Bearer $TOKEN"')
     if body := operation.get("requestBody"):
@@ -162,7 +167,7 @@ def _codes(operation: dict[str, Any], status: str) -> list[str]:
     response = operation["responses"][status]
     if reference := response.get("$ref"):
         return [reference.rpartition("/")[2]]
-    return [] if status.startswith("2") else list(response["content"]["application/json"]["examples"])
+    return [] if status.startswith("2") else list(response["content"]["application/json"].get("examples", ()))
 
 
 def _error_table(document: dict[str, Any]) -> str:

@@ -5,9 +5,11 @@ from typing import Final
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import Scope
 
 from sengol_api.api.wire import ErrorOut
-from sengol_api.review.errors import AppError
+from sengol_api.resilience import CircuitOpen, Rejected
+from sengol_api.review.errors import AppError, CircuitBreakerError
 
 STATUS: Final[dict[str, tuple[int, str]]] = {
     "VALIDATION_ERROR": (400, "The request is wrong; metadata.errors lists every problem."),
@@ -19,6 +21,7 @@ STATUS: Final[dict[str, tuple[int, str]]] = {
     "CONFLICT": (412, "The review changed since it was read (If-Match)."),
     "PAYLOAD_TOO_LARGE": (413, "The body is larger than the route takes."),
     "UNSUPPORTED_MEDIA_TYPE": (415, "The body is not declared as application/json."),
+    "HEADERS_TOO_LARGE": (431, "The headers of the request are larger than the service takes."),
     "RATE_LIMIT_ERROR": (429, "Too many requests; wait for Retry-After seconds."),
     "INTERNAL_ERROR": (500, "A fault of the service; the request id finds it in the log."),
     "DATABASE_ERROR": (500, "The store of record failed; nothing was changed."),
@@ -48,6 +51,34 @@ class UnsupportedMediaTypeError(AppError):
     code = "UNSUPPORTED_MEDIA_TYPE"
 
 
+class HeadersTooLargeError(AppError):
+    """The head of the request is larger than the service takes."""
+
+    code = "HEADERS_TOO_LARGE"
+
+
+class ShuttingDownError(AppError):
+    """This replica is stopping."""
+
+    code = "SHUTTING_DOWN"
+
+
+class OverloadedError(AppError):
+    """There is more to do than can be done."""
+
+    code = "OVERLOADED"
+
+
+def refusal(error: Rejected) -> AppError:
+    """What a client is told when a policy refused its call."""
+    if isinstance(error, CircuitOpen):
+        return CircuitBreakerError("A dependency fails and is not called for now. Try again later.", retry_after=error.retry_after)
+    return OverloadedError(
+        "The service has more to do than it can. Wait as long as Retry-After says; X-Priority: batch is for work that can wait.",
+        retry_after=error.retry_after if error.retry_after is not None else 1.0,
+    )
+
+
 def describe(error: AppError, request_id: str) -> ErrorOut:
     """The wire shape of an error."""
     metadata = dict(error.metadata)
@@ -73,3 +104,9 @@ def respond(error: AppError, request_id: str) -> Response:
         headers["Allow"] = ", ".join(error.metadata["allowed"])
     body = msgspec.json.encode(describe(error, request_id))
     return Response(body, STATUS[error.code][0], headers, "application/json")
+
+
+def respond_to(scope: Scope, error: AppError) -> Response:
+    """The answer to a request that ends in an error, whose code is left where the log and the metrics find it."""
+    scope["state"]["error_code"] = error.code
+    return respond(error, scope["state"]["request_id"])

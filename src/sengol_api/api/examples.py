@@ -44,7 +44,10 @@ QUESTION: Final = wire.QuestionOut(
     good="Untrusted text never reaches a model that can act without a check between the two.",
     priority="high",
     category="Input and output",
-    importance="Asked of this system because it is built with large language model.",
+    importance=(
+        "Asked of this system because it uses a large language model; 2 of the 24 incidents behind it happened in the "
+        "healthcare sector."
+    ),
     examples=["A web page with hidden text made an assistant send its user's mail to a stranger."],
     mitigations=["Give the model no tool that it may use on untrusted text without confirmation."],
     regulations=[
@@ -75,11 +78,12 @@ QUESTION: Final = wire.QuestionOut(
             severity="high",
             similarity=0.61,
             source_url="https://example.com/report",
-            why_matched="labelled LLM01; same kind of attack: prompt injection",
+            why_matched="labelled prompt injection (LLM01); same kind of attack: prompt injection",
         ),
     ],
     generated_from="evidence",
     confidence=0.825,
+    catalogue_text="Is text from outside kept apart from instructions, so that it cannot make the model act?",
 )
 _NO_SPREAD: Final = wire.SpreadOut(
     n=2, median=None, lower_quartile=None, upper_quartile=None, note="insufficient data: 2 of at least 5 values"
@@ -116,6 +120,7 @@ GENERATED: Final = wire.GeneratedOut(
         avg_similarity_score=0.52,
         cache="miss",
         degraded=[],
+        served={"embeddings": ["fresh"]},
         deadline_ms=120_000,
         upstream_calls=0,
         as_of="2026-11-24",
@@ -137,6 +142,7 @@ GENERATED: Final = wire.GeneratedOut(
         recognised_tech=["aws", "chatbot", "llm", "rag", "web-app"],
         mentioned_data_types=[],
         unrecognised=[wire.UnrecognisedOut(field="jurisdictions", value="Atlantis")],
+        hints=[],
     ),
 )
 SAVE: Final = wire.SaveQuestionsIn(risk_questions=[QUESTION], compliance_questions=[])
@@ -199,7 +205,9 @@ FOUND: Final = wire.FoundOut(
     derived=[],
     similarity=0.58,
 )
-FOUND_ALL: Final = wire.SearchOut(query=SEARCH.query, incidents=[FOUND], corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION)
+FOUND_ALL: Final = wire.SearchOut(
+    query=SEARCH.query, incidents=[FOUND], degraded=[], corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION
+)
 BATCH: Final = wire.BatchSearchIn(queries=["credential stuffing", "expired certificate outage"], limit=3)
 STATISTICS: Final = wire.StatisticsOut(**_SUMMARY_FIELDS, corpus_version="5f0c6a7be1d2a3b4", attribution=ATTRIBUTION)
 
@@ -236,6 +244,7 @@ _ERRORS: Final[list[tuple[str, int, str, dict[str, Any]]]] = [
     ),
     ("PAYLOAD_TOO_LARGE", 413, "The body is larger than the 1 MiB that this route takes.", {"limitBytes": 1048576}),
     ("UNSUPPORTED_MEDIA_TYPE", 415, "The body must be JSON and say so.", {"contentType": "text/plain"}),
+    ("HEADERS_TOO_LARGE", 431, "The headers take 65600 bytes together.", {"limitBytes": 32768}),
     ("RATE_LIMIT_ERROR", 429, "More than 100 requests in a minute.", {"retryAfter": 12}),
     ("INTERNAL_ERROR", 500, "The service has a fault. Tell its operator the request id.", {}),
     (
@@ -248,7 +257,7 @@ _ERRORS: Final[list[tuple[str, int, str, dict[str, Any]]]] = [
     ("LLM_ERROR", 503, "The language model failed.", {}),
     ("CIRCUIT_BREAKER_OPEN", 503, "d-vecDB fails and is not called for now.", {"retryAfter": 30}),
     ("OVERLOADED", 503, "The service has more to do than it can.", {"retryAfter": 2}),
-    ("SHUTTING_DOWN", 503, "This replica is stopping.", {"retryAfter": 1}),
+    ("SHUTTING_DOWN", 503, "This replica is stopping. Ask again: another one serves.", {"retryAfter": 1}),
 ]
 ERRORS: Final[dict[str, wire.ErrorOut]] = {
     code: wire.ErrorOut(error=text, code=code, status_code=status, metadata=metadata, request_id="9b2f0c4e")

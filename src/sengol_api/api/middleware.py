@@ -1,77 +1,120 @@
 """What surrounds every request, as plain ASGI: its id, its log line, its headers, and the last word on faults."""
 
 import logging
+import os
 import re
 import time
-import uuid
+from collections.abc import Iterable
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sengol_api.api.errors import respond
+from sengol_api.api.errors import respond, respond_to
 from sengol_api.observability.logging import request_id as current_request_id
+from sengol_api.observability.metrics.http import NO_ROUTE, method_label
+from sengol_api.observability.telemetry import Telemetry
+from sengol_api.observability.trace_context import TraceContext
+from sengol_api.observability.trace_context import current as trace
+from sengol_api.observability.trace_context import read as read_trace
 from sengol_api.review.errors import AppError, Problem, ValidationError
 
-_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_QUIET: Final = frozenset({"/health", "/health/live"})
+_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_QUIET: Final = ("/health", "/metrics")
 _log = logging.getLogger("sengol_api.request")
 
 
 class RequestContext:
-    """Gives each request an id and common headers, and logs its end.
+    """Gives each request an id, its place in a trace and common headers; logs and counts its end.
 
     Args:
         app: the application inside.
         slow_request: milliseconds from which a request is logged as slow.
+        telemetry: counts requests, and traces them where traces are on.
     """
 
-    def __init__(self, app: ASGIApp, *, slow_request: int) -> None:
+    def __init__(self, app: ASGIApp, *, slow_request: int, telemetry: Telemetry) -> None:
         self._app = app
-        self._slow = slow_request
+        self._slow = slow_request / 1000
+        self._http = telemetry.http
+        self._tracer = telemetry.tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        wish = Headers(scope=scope).get("x-request-id", "")
-        # A line break in a header that is logged would forge log lines: whatever is not plainly an id is replaced.
-        identity = wish if _ID.fullmatch(wish) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = identity
+        identity, parent = _sent_along(scope["headers"])
+        method: str = scope["method"]
+        state = scope.setdefault("state", {})
+        state["request_id"] = identity
         token = current_request_id.set(identity)
-        started = time.perf_counter()
+        here = trace.set(parent)
+        span = None if self._tracer is None else self._tracer.request(method, scope["scheme"], parent)
+        own_headers = [(b"x-request-id", identity.encode())]
         status = 0
 
         async def sender(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = identity
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers.setdefault("Cache-Control", "no-store")
+                headers = list(message.get("headers", ()))
+                kept = [] if any(name == b"cache-control" for name, _ in headers) else [(b"cache-control", b"no-store")]
+                message["headers"] = headers + own_headers + kept
             await send(message)
 
+        self._http.begin()
+        _log.debug("request began")
+        started = time.perf_counter()
         try:
             await self._app(scope, receive, sender)
         finally:
-            self._log_end(scope, status, (time.perf_counter() - started) * 1000)
+            seconds = time.perf_counter() - started
+            route: str = state.get("route", NO_ROUTE)
+            code: str | None = state.get("error_code")
+            self._http.end(method, route, status, seconds, code)
+            self._log_end(method, route, status, seconds, code)
+            if span is not None:
+                span.end_request(method, route, status, code)
+            trace.reset(here)
             current_request_id.reset(token)
 
-    def _log_end(self, scope: Scope, status: int, milliseconds: float) -> None:
-        slow = milliseconds >= self._slow
-        level = logging.WARNING if slow else logging.DEBUG if scope["path"] in _QUIET else logging.INFO
+    def _log_end(self, method: str, route: str, status: int, seconds: float, code: str | None) -> None:
+        slow = seconds >= self._slow
+        level = logging.WARNING if slow else logging.DEBUG if route.startswith(_QUIET) and status < 500 else logging.INFO
         if _log.isEnabledFor(level):
-            facts = {
-                "method": scope["method"],
-                "route": scope.get("state", {}).get("route", "(none)"),
+            facts: dict[str, object] = {
+                "method": method_label(method),
+                "route": route,
                 "status": status or "client gone",
-                "durationMs": round(milliseconds, 1),
+                "durationMs": round(seconds * 1000, 1),
             }
+            if code is not None:
+                facts["code"] = code
             _log.log(level, "slow request" if slow else "request", extra=facts)
+
+
+def _sent_along(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, TraceContext | None]:
+    """The id of a request and its place in a trace: those that it brought along, if they are what they should be."""
+    wish = b""
+    parents: list[str] = []
+    states: list[str] = []
+    for name, value in headers:
+        if name == b"x-request-id":
+            wish = value
+        elif name == b"traceparent":
+            parents.append(value.decode("latin-1"))
+        elif name == b"tracestate":
+            states.append(value.decode("latin-1"))
+    # A line break in a header that is logged would forge log lines: whatever is not plainly an id is replaced.
+    identity = wish.decode() if _ID.fullmatch(wish) else os.urandom(16).hex()
+    return identity, read_trace(parents, states) if parents else None
+
+
+class BrokenAnswerError(Exception):
+    """An answer that had begun could not be finished: its connection is closed. What broke it is in the log."""
 
 
 class Faults:
@@ -98,11 +141,13 @@ class Faults:
         except Exception:
             if scope["type"] != "http":
                 raise
-            _log.exception("unhandled fault", extra={"method": scope["method"]})
-            if begun:
-                raise  # the answer has begun: closing the connection is all that can be said
+            _log.exception("unhandled fault", extra={"route": scope["state"].get("route", NO_ROUTE)})
             fault = AppError("The service has a fault. Tell its operator the request id.")
-            await respond(fault, scope["state"]["request_id"])(scope, receive, send)
+            response = respond_to(scope, fault)
+            if begun:
+                # Closing the connection is all that can be said. The server logs what it gets: not the fault itself.
+                raise BrokenAnswerError from None
+            await response(scope, receive, send)
 
 
 class Cors(CORSMiddleware):

@@ -38,6 +38,8 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in known:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, components)
+    for name in {_name_of(operation, schema_of) for operation in known if operation.query is not None}:
+        del components[name]  # its fields are parameters
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,7 +78,11 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
         "tags": [operation.tag],
         "security": [{"token": []}] if operation.authenticated else [],
         "parameters": _parameters(operation, schema_of, components),
-        "responses": {str(operation.status): {"description": "Success", "content": answer}, **_errors(operation)},
+        "responses": {
+            str(operation.status): {"description": "Success", "content": answer},
+            **_errors(operation),
+            **{str(status): _also(operation, text, example, schema_of) for status, (text, example) in operation.also.items()},
+        },
     }
     if operation.body is not None:
         found["requestBody"] = {
@@ -91,6 +97,11 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
     return found
 
 
+def _also(operation: Operation, text: str, example: Any, schema_of: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - any answer
+    content = {"schema": schema_of[_key(operation.answer)], "example": msgspec.to_builtins(example)}
+    return {"description": text, "content": {"application/json": content}}
+
+
 def _lean(example: dict[str, Any], kind: Any) -> dict[str, Any]:  # noqa: ANN401 - any annotation
     """A request as a person would write it: without what is left out by default."""
     fields = msgspec.structs.fields(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
@@ -98,16 +109,21 @@ def _lean(example: dict[str, Any], kind: Any) -> dict[str, Any]:  # noqa: ANN401
     return {key: value for key, value in example.items() if key not in optional or (value is not None and value != [])}
 
 
+def _name_of(operation: Operation, schema_of: dict[str, Any]) -> str:
+    """The component that the operation's query is."""
+    return str(schema_of[_key(operation.query)]["$ref"].rpartition("/")[2])
+
+
 def _parameters(operation: Operation, schema_of: dict[str, Any], components: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", **({"format": "uuid"} if name == "id" else {})}}
         for name in _PARAMETER.findall(operation.path)
     ]
     if operation.query is not None:
-        name = schema_of[_key(operation.query)]["$ref"].rpartition("/")[2]
+        name = _name_of(operation, schema_of)
         found += [
             {"name": key, "in": "query", "required": False, "schema": _not_null(schema)}
-            for key, schema in components.pop(name)["properties"].items()
+            for key, schema in components[name]["properties"].items()
         ]
     found += [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}

@@ -8,8 +8,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sengol_api.api.gate import Work
+from sengol_api.api.limits import LimitName
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.wire import Success
+from sengol_api.resilience import Priority
 from sengol_api.review.accounts import User
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -24,6 +27,8 @@ class Call:
         body: of the operation's body type; None where it has none.
         query: of the operation's query type.
         deadline_ms: milliseconds that the request may take.
+        admit: does a piece of work when its turn comes. Answers are admitted already; only what a stream does after its answer has
+            begun needs it.
     """
 
     services: Services
@@ -34,6 +39,7 @@ class Call:
     query: Any
     deadline_ms: int
     caller: User | None
+    admit: "Admit"
 
     @property
     def user(self) -> User:
@@ -61,6 +67,11 @@ class Operation:
         query: the type of the query string.
         answer: the type of the answer, the ``Success`` envelope included.
         streams: answers as a stream of events too, and works long enough to be stopped when the client goes away.
+        admin: only for administrators.
+        also: further answers by status, in words and as an example of the same type: a health route that says "no".
+        limit: which limit counts it; None for none.
+        work: how much there is to do: what is heavy is let in by a limit of its own. None: it is always let in.
+        priority: its class when there is more to do than can be done.
     """
 
     method: Method
@@ -81,15 +92,26 @@ class Operation:
     errors: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     streams: bool = False
+    admin: bool = False
+    also: Mapping[int, tuple[str, Any]] = field(default_factory=dict)
+    limit: LimitName | None = "requests"
+    work: Work | None = "light"
+    priority: Priority = Priority.INTERACTIVE
 
     @property
     def all_errors(self) -> tuple[str, ...]:
         """Every code that it can answer with."""
-        codes = ["INTERNAL_ERROR", *self.errors]
+        codes = ["HEADERS_TOO_LARGE", "INTERNAL_ERROR", *self.errors]
         if self.timed:
-            codes += ["TIMEOUT_ERROR", "VALIDATION_ERROR"]
+            codes += ["SHUTTING_DOWN", "TIMEOUT_ERROR", "VALIDATION_ERROR"]
+        if self.limit is not None:
+            codes.append("RATE_LIMIT_ERROR")
+        if self.work is not None:
+            codes.append("OVERLOADED")
         if self.authenticated:
             codes += ["AUTHENTICATION_ERROR", "DATABASE_ERROR"]
+        if self.admin:
+            codes.append("AUTHORIZATION_ERROR")
         if self.body is not None:
             codes += ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"]
         if "{" in self.path:
@@ -99,10 +121,11 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives: data for the envelope, or bare, and headers."""
+    """What a handler gives: data for the envelope, or bare, and headers; the operation's status if it names no other."""
 
     data: Any
     bare: bool = False
+    status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
@@ -110,4 +133,5 @@ class Answer:
         return msgspec.json.encode(self.data if self.bare else Success(data=self.data))
 
 
+Admit = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 Handler = Callable[[Call], Awaitable[Answer | Response]]

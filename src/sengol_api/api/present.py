@@ -9,13 +9,15 @@ from sengol_api.api import wire
 from sengol_api.review import score as scoring
 from sengol_api.review import weights
 from sengol_api.review.accounts import User
-from sengol_api.review.generate import Outcome
+from sengol_api.review.facts import hints
+from sengol_api.review.generated import Generated, Outcome
 from sengol_api.review.incident import Incident
+from sengol_api.review.provenance import Degradation
 from sengol_api.review.question import Question
 from sengol_api.review.regime import Regime, Status
 from sengol_api.review.retrieval import Match
 from sengol_api.review.reviews import Review
-from sengol_api.review.search import Found
+from sengol_api.review.search import Findings, Found
 from sengol_api.review.statistics import Spread, Summary
 
 
@@ -97,6 +99,8 @@ def question(value: Question) -> wire.QuestionOut:
         related_incidents=[related(match) for match in value.related],
         generated_from=value.generated_from,
         confidence=value.confidence,
+        catalogue_text=value.catalogue_text,
+        cited_incidents=list(value.cited),
     )
 
 
@@ -125,20 +129,21 @@ def regime(value: Regime, status: Status) -> wire.RegimeOut:
     )
 
 
-def generated(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attribution: str) -> wire.GeneratedOut:
-    """The answer of the main job."""
+def metadata(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attribution: str) -> wire.GenerationMetadataOut:
+    """How an answer of the main job was made: the part that differs each time."""
     result = outcome.generated
     facts = result.facts
-    metadata = wire.GenerationMetadataOut(
+    return wire.GenerationMetadataOut(
         timestamp=moment(now),
         generation_time_ms=round(outcome.elapsed_ms, 2),
-        llm_model=None,
+        llm_model=result.model,
         incident_search_count=result.incidents_found,
         avg_similarity_score=result.average_similarity,
         cache=outcome.cache,
-        degraded=[],
+        degraded=degraded(result.degraded),
+        served={dependency: list(rungs) for dependency, rungs in result.served},
         deadline_ms=deadline_ms,
-        upstream_calls=0,
+        upstream_calls=outcome.upstream_calls,
         as_of=result.as_of.isoformat(),
         corpus_version=result.corpus_version,
         catalogue_version=result.catalogue_version,
@@ -147,14 +152,23 @@ def generated(outcome: Outcome, *, now: dt.datetime, deadline_ms: int, attributi
         recognised_tech=sorted(facts.tech),
         mentioned_data_types=sorted(facts.mentioned_data),
         unrecognised=[wire.UnrecognisedOut(field=field, value=value) for field, value in facts.unrecognised],
+        hints=list(hints(facts)),
     )
-    return wire.GeneratedOut(
-        risk_questions=[question(q) for q in result.questions if q.domain != "compliance"],
-        compliance_questions=[question(q) for q in result.questions if q.domain == "compliance"],
-        scoring_formula={**weights.FORMULAS, "score": scoring.FORMULA},
-        incident_summary=wire.SummaryOut(**summary(result.summary)),
-        generation_metadata=metadata,
-    )
+
+
+def content(result: Generated) -> dict[str, Any]:
+    """The fields of an answer of the main job that are the same each time it is given."""
+    return {
+        "risk_questions": [question(q) for q in result.questions if q.domain != "compliance"],
+        "compliance_questions": [question(q) for q in result.questions if q.domain == "compliance"],
+        "scoring_formula": {**weights.FORMULAS, "score": scoring.FORMULA},
+        "incident_summary": wire.SummaryOut(**summary(result.summary)),
+    }
+
+
+def degraded(values: Iterable[Degradation]) -> list[wire.DegradedOut]:
+    """What had to be done without."""
+    return [wire.DegradedOut(dependency=each.dependency, served=each.served, reason=each.reason) for each in values]
 
 
 def incident(value: Incident) -> dict[str, Any]:
@@ -163,11 +177,12 @@ def incident(value: Incident) -> dict[str, Any]:
     return {key: list(item) if isinstance(item, tuple) else item for key, item in fields.items()}
 
 
-def found(query: str, items: Iterable[Found], *, corpus_version: str, attribution: str) -> wire.SearchOut:
+def found(query: str, items: Iterable[Found], findings: Findings, *, corpus_version: str, attribution: str) -> wire.SearchOut:
     """The incidents that a search found."""
     return wire.SearchOut(
         query=query,
         incidents=[wire.FoundOut(**incident(item.incident), similarity=item.similarity) for item in items],
+        degraded=degraded(findings.degraded),
         corpus_version=corpus_version,
         attribution=attribution,
     )
@@ -176,7 +191,7 @@ def found(query: str, items: Iterable[Found], *, corpus_version: str, attributio
 def _part(value: scoring.Part) -> wire.PartOut:
     return wire.PartOut(
         score=value.score,
-        total_weight=sum(term.weight for term in value.terms),
+        total_weight=round(sum(term.weight for term in value.terms), scoring.DIGITS),
         not_applicable=value.not_applicable,
         unanswered=value.unanswered,
         terms=[wire.TermOut(**asdict(term)) for term in value.terms],

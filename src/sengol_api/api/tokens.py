@@ -1,8 +1,10 @@
-"""Tokens that say who is asking: JWT, HS256."""
+"""Tokens that say who is asking: JWT, HS256, each with the id of the key that signed it."""
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Final
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import jwt
 
@@ -12,17 +14,28 @@ ISSUER: Final = "sengol-api"
 ALGORITHM: Final = "HS256"
 
 
+def key_id(secret: str) -> str:
+    """The name of a key: 16 hexadecimal digits that say nothing of the key itself to whoever cannot guess it.
+
+    An HMAC of a fixed text under the key, as every token carries one anyway.
+    """
+    return hmac.new(secret.encode(), b"sengol-api key id", hashlib.sha256).hexdigest()[:16]
+
+
 class Tokens:
-    """Makes and checks tokens.
+    """Makes tokens with one key, and checks them with that and others.
 
     Args:
-        secret: the key, at least 32 characters.
+        secret: the key that signs, at least 32 characters.
+        others: keys that only check: those from before, or one that is to sign next.
         seconds: how long a token is good for.
         now: the present moment, in UTC.
     """
 
-    def __init__(self, secret: str, *, seconds: int, now: Callable[[], dt.datetime]) -> None:
+    def __init__(self, secret: str, *, seconds: int, now: Callable[[], dt.datetime], others: Iterable[str] = ()) -> None:
         self._secret = secret
+        self._id = key_id(secret)
+        self._keys = {key_id(key): key for key in (secret, *others)}
         self._life = dt.timedelta(seconds=seconds)
         self._now = now
 
@@ -31,13 +44,13 @@ class Tokens:
         now = self._now()
         ends = now + self._life
         claims = {"sub": user_id, "iss": ISSUER, "iat": now, "exp": ends}
-        return jwt.encode(claims, self._secret, algorithm=ALGORITHM), ends
+        return jwt.encode(claims, self._secret, algorithm=ALGORITHM, headers={"kid": self._id}), ends
 
     def user_id(self, authorization: str | None) -> str:
         """Whose token an Authorization header carries.
 
         Raises:
-            AuthenticationError: there is none, it is forged, of another algorithm, or over.
+            AuthenticationError: there is none, it is forged, of another algorithm or of an unknown key, or over.
         """
         if not authorization:
             raise AuthenticationError(
@@ -47,16 +60,27 @@ class Tokens:
         if scheme.lower() != "bearer" or not token.strip():
             raise AuthenticationError("The Authorization header does not have the form «Bearer TOKEN».")
         try:
-            claims = jwt.decode(
-                token.strip(),
-                self._secret,
-                algorithms=[ALGORITHM],
-                issuer=ISSUER,
-                options={"require": ["sub", "exp", "iat", "iss"], "verify_exp": False, "verify_iat": False},
-            )
+            claims = self._claims(token.strip())
             ends = float(claims["exp"])
         except (jwt.PyJWTError, TypeError, ValueError):
             raise AuthenticationError("The token is not valid. Log in again.") from None
         if not ends > self._now().timestamp():  # so that NaN, which compares with nothing, is over too
             raise AuthenticationError("The token has expired. Log in again.")
         return str(claims["sub"])
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        """What a token says, if one of our keys signed it. One without a key's id was made before there were ids."""
+        named = jwt.get_unverified_header(token).get("kid")
+        candidates = list(self._keys.values()) if named is None else [self._keys[named]] if named in self._keys else []
+        for key in candidates:
+            try:
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[ALGORITHM],
+                    issuer=ISSUER,
+                    options={"require": ["sub", "exp", "iat", "iss"], "verify_exp": False, "verify_iat": False},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+        raise jwt.InvalidSignatureError

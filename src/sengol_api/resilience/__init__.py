@@ -41,6 +41,7 @@ from sengol_api.resilience.fallback import Fallback, FellBack, NothingServed
 from sengol_api.resilience.hedge import Hedge, HedgeStarted, HedgeWon
 from sengol_api.resilience.hints import seconds_to_wait
 from sengol_api.resilience.history import Attempt, attempts_of
+from sengol_api.resilience.instrument import Instrument
 from sengol_api.resilience.pipeline import Pipeline
 from sengol_api.resilience.policy import Policy, PolicyOptions
 from sengol_api.resilience.priority import Priority, current_priority, priority
@@ -87,6 +88,7 @@ __all__ = [
     "InMemoryRateStore",
     "InMemoryStore",
     "InMemoryTier",
+    "Instrument",
     "LimitChanged",
     "LimitMoved",
     "NotCached",

@@ -106,6 +106,7 @@ class AdaptiveTimeoutPolicy(Policy[AdaptiveTimeout]):
 
     kind = "adaptive_timeout"
     keeps_deadline = True
+    of_attempt = True
 
     def __init__(self, options: AdaptiveTimeout, site: Site) -> None:
         super().__init__(options, site)

@@ -99,6 +99,7 @@ class ChaosPolicy(Policy[Chaos]):
     """
 
     kind = "chaos"
+    of_attempt = True
 
     def __init__(self, options: Chaos, site: Site) -> None:
         super().__init__(options, site)

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from random import Random
 from typing import Any, ParamSpec, TypeVar
@@ -12,6 +13,7 @@ from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
 from sengol_api.resilience.deadline import remaining
 from sengol_api.resilience.errors import OptionsError
 from sengol_api.resilience.events import Event, Events, Listener
+from sengol_api.resilience.instrument import Instrument
 from sengol_api.resilience.options import Allowed
 from sengol_api.resilience.order import contradictions
 from sengol_api.resilience.policy import AsyncCall, Policy, PolicyOptions, Site, SyncCall
@@ -70,15 +72,32 @@ class Pipeline:
             place = _free_name(each.kind, self._policies)
             self._policies[place] = each if isinstance(each, Policy) else each.build(Site(name, place, clock, self.events, random))
         self._site = Site(name, "deadline", clock, self.events, random)
+        self._relinking = threading.Lock()
+        self._instruments: tuple[tuple[Instrument], ...] = ()
         self.bypass(on=False)
 
     def _link(self) -> AsyncCall:
         chain: AsyncCall = start
         if not any(policy.keeps_deadline for policy in self._policies.values()):
             chain = bounded(chain, DeadlineOnly(), self._site)
-        for policy in reversed(self._policies.values()):
+        inside, outside = self._split()
+        for policy in reversed(inside):
             chain = policy.link(chain)
+        for (instrument,) in reversed(self._instruments):
+            chain = instrument.around_attempts(self.name, chain)
+        for policy in reversed(outside):
+            chain = policy.link(chain)
+        for (instrument,) in reversed(self._instruments):
+            chain = instrument.around_calls(self.name, chain)
         return chain
+
+    def _split(self) -> tuple[list[Policy[Any]], list[Policy[Any]]]:
+        """The policies that are part of each attempt, and those around the attempts."""
+        outside = list(self._policies.values())
+        inside: list[Policy[Any]] = []
+        while outside and outside[-1].of_attempt:
+            inside.insert(0, outside.pop())
+        return inside, outside
 
     def _link_sync(self) -> SyncCall:
         def in_time(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -88,8 +107,15 @@ class Pipeline:
             return start_sync(function, args, kwargs)
 
         chain: SyncCall = in_time
-        for policy in reversed(self._policies.values()):
+        inside, outside = self._split()
+        for policy in reversed(inside):
             chain = policy.link_sync(chain)
+        for (instrument,) in reversed(self._instruments):
+            chain = instrument.around_attempts_sync(self.name, chain)
+        for policy in reversed(outside):
+            chain = policy.link_sync(chain)
+        for (instrument,) in reversed(self._instruments):
+            chain = instrument.around_calls_sync(self.name, chain)
         return chain
 
     def call(self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
@@ -161,17 +187,45 @@ class Pipeline:
     def bypass(self, *, on: bool) -> None:
         """Call straight through (on), or under the policies again. Calls under way go on as they started.
 
-        A fallback stays, since callers expect its :class:`~sengol_api.resilience.Served`.
+        A fallback stays, since callers expect its :class:`~sengol_api.resilience.Served`; and so do those who look on.
         """
-        self._bypassed = on
-        self._run, self._run_sync = self._straight() if on else (self._link(), self._link_sync())
+        with self._relinking:
+            self._bypassed = on
+            self._relink()
+
+    def instrument(self, instrument: Instrument) -> Callable[[], None]:
+        """Let ``instrument`` look on at every call and attempt. Calls under way go on as they started.
+
+        Of several, the one that came first is the outermost.
+
+        Returns:
+            what ends that when it is called.
+        """
+        entry = (instrument,)  # the same one may come twice
+        with self._relinking:
+            self._instruments += (entry,)
+            self._relink()
+
+        def end() -> None:
+            with self._relinking:
+                self._instruments = tuple(each for each in self._instruments if each is not entry)
+                self._relink()
+
+        return end
+
+    def _relink(self) -> None:
+        self._run, self._run_sync = self._straight() if self._bypassed else (self._link(), self._link_sync())
 
     def _straight(self) -> tuple[AsyncCall, SyncCall]:
         chain: AsyncCall = start
         chain_sync: SyncCall = start_sync
+        for (instrument,) in reversed(self._instruments):
+            chain, chain_sync = instrument.around_attempts(self.name, chain), instrument.around_attempts_sync(self.name, chain_sync)
         for policy in reversed(self._policies.values()):
             if policy.shapes_result:
                 chain, chain_sync = policy.link(chain), policy.link_sync(chain_sync)
+        for (instrument,) in reversed(self._instruments):
+            chain, chain_sync = instrument.around_calls(self.name, chain), instrument.around_calls_sync(self.name, chain_sync)
         return chain, chain_sync
 
     def __repr__(self) -> str:

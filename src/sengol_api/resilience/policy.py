@@ -70,6 +70,8 @@ class Policy(ABC, Generic[O_co]):
     kind: ClassVar[str]
     keeps_deadline: ClassVar[bool] = False
     """Whether it cuts the work at the caller's deadline, so that the pipeline need not."""
+    of_attempt: ClassVar[bool] = False
+    """Whether it is part of the attempt that others repeat, hold places for and count: what limits its time, what spoils it."""
     shapes_result: ClassVar[bool] = False
     """Whether its results have a shape of their own. Callers rely on that, so it stays when the others are turned off."""
 

@@ -9,6 +9,7 @@ from sengol_api.resilience.breaker.policy import CircuitBreakerPolicy
 from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
 from sengol_api.resilience.errors import OptionsError
 from sengol_api.resilience.events import Event, Listener
+from sengol_api.resilience.instrument import Instrument
 from sengol_api.resilience.pipeline import Pipeline
 from sengol_api.resilience.policy import Policy, PolicyOptions
 
@@ -108,7 +109,18 @@ class Registry:
         Returns:
             what ends that when it is called.
         """
-        subscription = _Subscription(listener, types)
+        return self._follow(lambda pipeline: pipeline.subscribe(listener, *types))
+
+    def instrument(self, instrument: Instrument) -> Callable[[], None]:
+        """Let ``instrument`` look on at the calls of the pipelines of today and those to come.
+
+        Returns:
+            what ends that when it is called.
+        """
+        return self._follow(lambda pipeline: pipeline.instrument(instrument))
+
+    def _follow(self, begin: Callable[[Pipeline], Callable[[], None]]) -> Callable[[], None]:
+        subscription = _Subscription(begin)
         with self._lock:
             self._subscriptions.append(subscription)
             for pipeline in self._pipelines.values():
@@ -143,15 +155,14 @@ class Registry:
 
 
 class _Subscription:
-    """One listener, and how it is taken from each pipeline again."""
+    """One listener or instrument, and how it is taken from each pipeline again."""
 
-    def __init__(self, listener: Listener, types: tuple[type[Event], ...]) -> None:
-        self._listener = listener
-        self._types = types
+    def __init__(self, begin: Callable[[Pipeline], Callable[[], None]]) -> None:
+        self._begin = begin
         self._ends: dict[str, Callable[[], None]] = {}
 
     def follow(self, pipeline: Pipeline) -> None:
-        self._ends[pipeline.name] = pipeline.subscribe(self._listener, *self._types)
+        self._ends[pipeline.name] = self._begin(pipeline)
 
     def leave(self, pipeline: Pipeline) -> None:
         self._ends.pop(pipeline.name)()

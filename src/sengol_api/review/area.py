@@ -1,7 +1,7 @@
 """A risk area: one control question that past incidents teach."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sengol_api.review.regime import Regime
@@ -37,6 +37,9 @@ class Area:
         search: words that reports of such incidents use; with the label it is the retrieval query.
         labels: taxonomy labels and root-cause tags that tie incidents to the area.
         only_under: ask only when one of these regimes applies; empty means always.
+        only_with: codes of technology or data that the area is about. A system that names technology of that sort (any that an
+            area of the domain lists here) and none of these is not asked; one that names none of it is, for lack of knowledge.
+        label_names: what the codes among ``labels`` stand for, for the reader.
     """
 
     id: str
@@ -54,6 +57,8 @@ class Area:
     attack_types: tuple[str, ...] = ()
     relevance: Relevance = Relevance()
     only_under: tuple[str, ...] = ()
+    only_with: tuple[str, ...] = ()
+    label_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def domain(self) -> Domain:

@@ -17,7 +17,7 @@ class Corpus:
     def __init__(self, incidents: Iterable[Incident], *, version: str) -> None:
         self.version = version
         self._by_id = {incident.id: incident for incident in incidents}
-        self._events = frozenset(i.id for i in self._by_id.values() if i.kind == "incident")
+        self._events = frozenset(i.id for i in self._by_id.values() if i.kind != "vulnerability")
         self._by_product: dict[str, set[str]] = {}
         for incident in self._by_id.values():
             if incident.kind == "vulnerability":
@@ -48,7 +48,7 @@ class Corpus:
         return frozenset(key for key, incident in self._by_id.items() if condition.admits(incident))
 
     def evidence_for(self, products: Iterable[str]) -> frozenset[str]:
-        """Ids that may be evidence in a review: every real incident, and the vulnerabilities of the named products.
+        """Ids that may be evidence in a review: every incident and study, and the vulnerabilities of the named products.
 
         An entry on one library's defect teaches nothing to a system that does not contain the library; half of the
         public entries are of that sort, and they would crowd out what happened to people.

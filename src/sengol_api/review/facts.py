@@ -77,3 +77,20 @@ def normalise(request: ReviewRequest, vocabulary: Vocabulary) -> SystemFacts:
             *(("industry", value) for value in strange_industry),
         ),
     )
+
+
+def hints(facts: SystemFacts) -> tuple[str, ...]:
+    """What was left out for want of a word from the reviewer, and how to have it in."""
+    found = []
+    if not facts.jurisdictions:
+        found.append("No place is given in jurisdictions, so no law of any place was considered.")
+    if facts.mentioned_data:
+        named = ", ".join(sorted(facts.mentioned_data))
+        found.append(
+            f"The description speaks of data that dataTypes does not name ({named}); laws on such data were not considered."
+        )
+    if facts.industry is None:
+        found.append(
+            "No known industry is given, so rules of single industries were not considered and every industry weight is 0.5."
+        )
+    return tuple(found)

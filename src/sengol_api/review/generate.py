@@ -4,113 +4,60 @@ import asyncio
 import datetime as dt
 import hashlib
 import json
-import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
-import numpy as np
-
-from sengol_api.review import retrieval, selection, weights
-from sengol_api.review.area import Area, Catalogue
-from sengol_api.review.corpus import Corpus
+from sengol_api.review import retrieval, selection
+from sengol_api.review.area import Domain
+from sengol_api.review.assist.assist import DomainOutcome, assist
+from sengol_api.review.assist.grounding import Embed
+from sengol_api.review.assist.places import places, spare
+from sengol_api.review.evidence import Evidence, Knowledge, Rated, Weighed
 from sengol_api.review.facts import ReviewRequest, SystemFacts, normalise
-from sengol_api.review.incident import Incident
-from sengol_api.review.ports import Embedder, Hit, KeywordIndex, ResultCache, VectorIndex, Vectors
-from sengol_api.review.question import Question, build
-from sengol_api.review.regime import Regime, Status
-from sengol_api.review.statistics import Summary, summarise
-from sengol_api.review.vocabulary import Vocabulary, affirmed
+from sengol_api.review.generated import Generated, OnProgress, Progress, unheard
+from sengol_api.review.ports import KeywordIndex, LanguageModel, Vectors
+from sengol_api.review.provenance import FRESH, Degradation, Provenance, collect
+from sengol_api.review.question import Question
+from sengol_api.review.regime import Regime
+from sengol_api.review.space import Spaces
+from sengol_api.review.statistics import summarise
+from sengol_api.review.vocabulary import affirmed
 
-CANDIDATES: Final = 80
-PROFILE: Final = 100
-AREA_SHARE: Final = 0.8
-SALIENT_WORDS: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A step of the work, for a person who waits."""
-
-    stage: Literal["areas", "evidence", "weights", "done"]
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generated:
-    """The answer of the main job, without what differs between two askings of the same."""
-
-    questions: tuple[Question, ...]
-    summary: Summary
-    facts: SystemFacts
-    regimes: tuple[tuple[Regime, Status], ...]
-    incidents_found: int
-    average_similarity: float
-    as_of: dt.date
-    corpus_version: str
-    catalogue_version: str
+MODEL: Final = "model"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one call gave: the answer, where it came from, how long it took in milliseconds."""
-
-    generated: Generated
-    cache: Literal["hit", "miss"]
-    elapsed_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What is known before any request: the catalogue, the corpus, and the areas' place in it.
+class Assistant:
+    """A model that adapts questions to the system, and what its words are held against.
 
     Attributes:
-        area_vectors: one unit vector per area of the catalogue, shape (areas, dimension).
-        profiles: the incidents of each area in the corpus at large, whatever the system under review.
+        model: asked.
+        embed: of the local embedder, at once.
     """
 
-    catalogue: Catalogue
-    vocabulary: Vocabulary
-    corpus: Corpus
-    area_vectors: Mapping[str, Vectors]
-    profiles: Mapping[str, tuple[Incident, ...]]
+    model: LanguageModel
+    embed: Embed
 
 
-async def prepare(
-    catalogue: Catalogue, vocabulary: Vocabulary, corpus: Corpus, embedder: Embedder, index: VectorIndex
-) -> Knowledge:
-    """Place every area in the corpus: one embedding call, one batch search."""
-    queries = await embedder.embed([area.query for area in catalogue.areas])
-    found = await index.search(queries, PROFILE, corpus.evidence_for(()))
-    return Knowledge(
-        catalogue,
-        vocabulary,
-        corpus,
-        {area.id: queries[row] for row, area in enumerate(catalogue.areas)},
-        {
-            area.id: tuple(corpus[hit.id] for hit in hits if hit.score >= retrieval.WEAK_SIMILARITY)
-            for area, hits in zip(catalogue.areas, found, strict=True)
-        },
-    )
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is asked about: all candidates with their fit, those that are chosen, and how many a domain may have."""
 
-
-def _blend(area_vectors: Sequence[Vectors], description: Vectors) -> Vectors:
-    mixed = AREA_SHARE * np.stack(area_vectors) + (1 - AREA_SHARE) * description
-    norms = np.linalg.norm(mixed, axis=1, keepdims=True)
-    blended: Vectors = (mixed / np.where(norms > 0, norms, 1)).astype(np.float32)
-    return blended
+    rated: Sequence[Rated]
+    chosen: Sequence[Rated]
+    quota: Mapping[Domain, int]
 
 
 class GenerateQuestions:
-    """The use case. It holds no state between requests but the cache of finished answers.
+    """The work itself. It holds no state between requests; keeping and sharing answers is the business of its callers.
 
     Args:
         knowledge: catalogue, vocabulary and corpus.
-        embedder: for descriptions; the same that embedded the corpus.
-        index: nearest incidents by meaning.
+        spaces: where descriptions are placed among the incidents.
         keywords: best incidents by words.
-        cache: finished answers by key; None to work each time.
+        assistant: a model, and what checks it; None for none.
         now: the present moment, in UTC.
     """
 
@@ -118,157 +65,136 @@ class GenerateQuestions:
         self,
         knowledge: Knowledge,
         *,
-        embedder: Embedder,
-        index: VectorIndex,
+        spaces: Spaces,
         keywords: KeywordIndex,
-        cache: ResultCache | None,
+        assistant: Assistant | None = None,
         now: Callable[[], dt.datetime],
     ) -> None:
         self._knowledge = knowledge
-        self._embedder = embedder
-        self._index = index
-        self._keywords = keywords
-        self._cache = cache
+        self._spaces = spaces
+        self._evidence = Evidence(knowledge, keywords)
+        self._assistant = assistant
         self._now = now
 
-    async def __call__(
-        self,
-        request: ReviewRequest,
-        *,
-        on_progress: Callable[[Progress], None] = lambda _: None,
-        skip_cache: bool = False,
-    ) -> Outcome:
-        """Answer a request.
+    def today(self) -> dt.date:
+        """The date as of which regimes are judged."""
+        return self._now().date()
 
-        Args:
-            request: what the reviewer said.
-            on_progress: is told of each step.
-            skip_cache: work anew even when the answer is known.
-        """
-        started = time.perf_counter()
-        as_of = self._now().date()
-        key = self._key(request, as_of)
-        known = None if self._cache is None or skip_cache else self._cache.get(key)
-        if isinstance(known, Generated):
-            on_progress(Progress("done", len(known.questions), len(known.questions)))
-            return Outcome(known, "hit", (time.perf_counter() - started) * 1000)
-        generated = await self._generate(request, as_of, on_progress)
-        if self._cache is not None:
-            self._cache.put(key, generated)
-        return Outcome(generated, "miss", (time.perf_counter() - started) * 1000)
-
-    def _key(self, request: ReviewRequest, as_of: dt.date) -> str:
+    def key(self, request: ReviewRequest, as_of: dt.date) -> str:
         """A hash of all that changes the answer; two requests that mean the same have the same."""
         parts = {
             name: sorted(value) if isinstance(value, frozenset) else value
             for name in ReviewRequest.__slots__
             for value in [getattr(request, name)]
         }
-        versions = [self._knowledge.corpus.version, self._knowledge.catalogue.version, self._embedder.name]
+        versions = [
+            self._knowledge.corpus.version,
+            self._knowledge.catalogue.version,
+            (self._spaces.preferred or self._spaces.local).embedder.name,
+            self._assistant.model.name if self._assistant else "",
+        ]
         canonical = json.dumps([parts, versions, as_of.isoformat()], sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    async def _generate(self, request: ReviewRequest, as_of: dt.date, on_progress: Callable[[Progress], None]) -> Generated:
-        knowledge = self._knowledge
-        facts = await asyncio.to_thread(normalise, request, knowledge.vocabulary)
-        regimes = selection.applicable(knowledge.catalogue, facts)
-        description = (await self._embedder.embed([facts.description]))[0]
-        chosen = self._choose(request, facts, regimes, description)
-        on_progress(Progress("areas", len(chosen), len(chosen)))
-        areas = [area for area, _ in chosen]
-        found = await self._retrieve(areas, facts, description) if areas else []
-        on_progress(Progress("evidence", len(chosen), len(chosen)))
+    async def __call__(
+        self,
+        request: ReviewRequest,
+        *,
+        as_of: dt.date,
+        on_progress: OnProgress = unheard,
+        on_evidence: Callable[[Generated], None] = lambda _: None,
+    ) -> Generated:
+        """Answer a request with all that is there.
 
-        def assemble() -> Generated:
-            questions = self._weigh(request, chosen, found, facts, regimes, as_of)
-            return self._finish(questions, facts, regimes, as_of)
+        Args:
+            request: what the reviewer said.
+            as_of: the date as of which regimes are judged.
+            on_progress: is told of each step.
+            on_evidence: is given the answer that evidence makes, before a model is asked, which may take too long.
+        """
+        with collect() as provenance:
+            return await self._generate(request, as_of, on_progress, on_evidence, self._spaces, self._assistant, provenance)
 
-        generated = await asyncio.to_thread(assemble)
-        on_progress(Progress("weights", len(generated.questions), len(generated.questions)))
-        return generated
+    async def from_evidence(self, request: ReviewRequest, *, as_of: dt.date, degraded: Degradation) -> Generated:
+        """Answer a request with what lies in this process alone, labelled with the reason."""
+        with collect() as provenance:
+            provenance.note(degraded.dependency, degraded.served, degraded.reason)
+            spaces = Spaces(self._spaces.local)
+            return await self._generate(request, as_of, unheard, lambda _: None, spaces, None, provenance)
 
-    def _choose(
-        self, request: ReviewRequest, facts: SystemFacts, regimes: Mapping[str, Regime], description: Vectors
-    ) -> list[tuple[Area, selection.Fit]]:
+    async def _generate(
+        self,
+        request: ReviewRequest,
+        as_of: dt.date,
+        on_progress: OnProgress,
+        on_evidence: Callable[[Generated], None],
+        spaces: Spaces,
+        assistant: Assistant | None,
+        provenance: Provenance,
+    ) -> Generated:
+        facts = await asyncio.to_thread(normalise, request, self._knowledge.vocabulary)
+        regimes = selection.applicable(self._knowledge.catalogue, facts)
+        local = await self._spaces.local.embedder.embed([facts.description])
+        plan = self._plan(request, facts, regimes, local[0])
+        spares = spare(plan.rated, plan.chosen) if assistant else []
+        on_progress(Progress("areas", len(plan.chosen), len(plan.chosen)))
+        space, placed = await spaces.place([facts.description], local)
+        areas = [area for area, _ in (*plan.chosen, *spares)]
+        found = await self._evidence.retrieve(areas, facts, space, placed[0])
+        on_progress(Progress("evidence", len(plan.chosen), len(plan.chosen)))
+
+        def weigh(rated: Sequence[Rated], matches: Sequence[Sequence[retrieval.Match]]) -> list[Weighed]:
+            return self._evidence.weigh(rated, matches, facts, regimes, as_of, least=request.min_weight)
+
+        count = len(plan.chosen)
+        asked, offered = await asyncio.to_thread(
+            lambda: _shown(weigh(plan.chosen, found[:count]), weigh(spares, found[count:])),
+        )
+        on_progress(Progress("weights", len(asked), len(asked)))
+        questions: Sequence[Question] = [each.question for each in asked]
+        matches = {each.question.id: each.matches for each in (*asked, *offered)}
+
+        async def finished(questions: Sequence[Question], model: str | None) -> Generated:
+            return await asyncio.to_thread(self._finished, questions, matches, facts, regimes, as_of, model, provenance)
+
+        model = None
+        if assistant is not None:
+            on_evidence(await finished(questions, None))
+            fits = {area.id: fit.score for area, fit in plan.chosen}
+            free = places(questions, [each.question for each in offered], fits, plan.quota)
+            assisted = await assist(assistant.model, questions, free, facts, embed=assistant.embed)
+            questions = assisted.questions
+            model = _told(assisted.outcomes, provenance)
+            on_progress(Progress("model", len(questions), len(questions)))
+        return await finished(questions, model)
+
+    def _plan(self, request: ReviewRequest, facts: SystemFacts, regimes: Mapping[str, Regime], description: Vectors) -> _Plan:
+        """In the local space: what is asked must not depend on who answers."""
         words = selection.words_of(affirmed(facts.description))
         binding = {key for key, regime in regimes.items() if regime.binds}
         rated = []
         for area in selection.candidates(self._knowledge.catalogue, facts, regimes):
-            similarity = float(self._knowledge.area_vectors[area.id] @ description)
+            similarity = float(self._spaces.local.area_vectors[area.id] @ description)
             bound = area.domain == "compliance" and any(ref.regime in binding for ref in area.clauses)
             rated.append((area, selection.fit(area, facts, words, similarity, bound=bound)))
-        quota = selection.quotas(
-            {area.domain for area, _ in rated}, total=request.max_questions, per_domain=request.questions_per_domain
-        )
-        return selection.select(rated, quota)
+        available = Counter(area.domain for area, _ in rated)
+        quota = selection.quotas(available, total=request.max_questions, per_domain=request.questions_per_domain)
+        return _Plan(rated, selection.select(rated, quota), quota)
 
-    async def _retrieve(self, areas: Sequence[Area], facts: SystemFacts, description: Vectors) -> list[list[retrieval.Match]]:
-        """One batch search by meaning and one by words, for all areas together."""
-        corpus = self._knowledge.corpus
-        allowed = corpus.evidence_for(facts.products)
-        salient = " ".join(self._keywords.salient(facts.description, SALIENT_WORDS))
-        queries = _blend([self._knowledge.area_vectors[area.id] for area in areas], description)
-        semantic, lexical = await asyncio.gather(
-            self._index.search(queries, CANDIDATES, allowed),
-            self._keywords.search([f"{area.query} {salient}" for area in areas], retrieval.MATCHES, allowed),
-        )
-        similarity = await asyncio.gather(
-            *(self._similarities(queries[row], semantic[row], lexical[row]) for row in range(len(areas))),
-        )
-
-        def join() -> list[list[retrieval.Match]]:
-            return [
-                retrieval.match(area, facts, corpus, semantic[row], lexical[row], similarity[row]) for row, area in enumerate(areas)
-            ]
-
-        return await asyncio.to_thread(join)
-
-    async def _similarities(self, query: Vectors, semantic: Sequence[Hit], lexical: Sequence[Hit]) -> dict[str, float]:
-        known = {hit.id: hit.score for hit in semantic}
-        missing = [hit.id for hit in lexical if hit.id not in known]
-        known.update(zip(missing, await self._index.compare(query, missing), strict=True))
-        return known
-
-    def _weigh(
+    def _finished(
         self,
-        request: ReviewRequest,
-        chosen: Sequence[tuple[Area, selection.Fit]],
-        found: Sequence[Sequence[retrieval.Match]],
+        questions: Sequence[Question],
+        matches: Mapping[str, Sequence[retrieval.Match]],
         facts: SystemFacts,
         regimes: Mapping[str, Regime],
         as_of: dt.date,
-    ) -> list[tuple[Question, Sequence[retrieval.Match]]]:
-        knowledge = self._knowledge
-        share = knowledge.corpus.industry_share.get(facts.industry or "", 0.0)
-        weighed = []
-        for (area, fit), matches in zip(chosen, found, strict=True):
-            question = build(
-                area,
-                fit,
-                facts,
-                matches,
-                industry=weights.industry_weight(knowledge.profiles[area.id], facts.industry, share),
-                regimes=regimes,
-                vocabulary=knowledge.vocabulary,
-                as_of=as_of,
-            )
-            if question.final_weight >= request.min_weight:
-                weighed.append((question, matches))
-        weighed.sort(key=lambda pair: (-pair[0].final_weight, pair[0].id))
-        return weighed
-
-    def _finish(
-        self,
-        weighed: Sequence[tuple[Question, Sequence[retrieval.Match]]],
-        facts: SystemFacts,
-        regimes: Mapping[str, Regime],
-        as_of: dt.date,
+        model: str | None,
+        provenance: Provenance,
     ) -> Generated:
-        shown = retrieval.distribute([matches for _, matches in weighed])
-        evidence = {match.incident.id: match for _, matches in weighed for match in matches}
-        similarities = [match.similarity for matches in shown for match in matches]
+        evidence = {match.incident.id: match for question in questions for match in matches[question.id]}
+        similarities = [match.similarity for question in questions for match in question.related]
         return Generated(
-            questions=tuple(replace(question, related=tuple(own)) for (question, _), own in zip(weighed, shown, strict=True)),
+            questions=tuple(questions),
             summary=summarise(match.incident for match in evidence.values()),
             facts=facts,
             regimes=tuple((regime, regime.status(as_of)) for regime in regimes.values()),
@@ -277,4 +203,29 @@ class GenerateQuestions:
             as_of=as_of,
             corpus_version=self._knowledge.corpus.version,
             catalogue_version=self._knowledge.catalogue.version,
+            model=model,
+            degraded=provenance.degraded,
+            served=provenance.served,
+            upstream_calls=provenance.calls,
         )
+
+
+def _shown(asked: Sequence[Weighed], offered: Sequence[Weighed]) -> tuple[list[Weighed], list[Weighed]]:
+    """Give each question the incidents that it shows. What is only offered takes none from those that are asked."""
+    shown = retrieval.distribute([each.matches for each in asked])
+    beside = retrieval.distribute([each.matches for each in offered], shown)
+    return _with(asked, shown), _with(offered, beside)
+
+
+def _with(weighed: Sequence[Weighed], shown: Sequence[Sequence[retrieval.Match]]) -> list[Weighed]:
+    return [Weighed(replace(each.question, related=tuple(own)), each.matches) for each, own in zip(weighed, shown, strict=True)]
+
+
+def _told(outcomes: Sequence[DomainOutcome], provenance: Provenance) -> str | None:
+    """Label what the model did for each domain; which models had a part in the answer."""
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for outcome in outcomes:
+        alike[outcome.served, outcome.reason].append(outcome.domain)
+    for (served, reason), domains in alike.items():
+        provenance.note(MODEL, served, f"{', '.join(domains)}: {reason}" if served not in {FRESH, "cached"} else "")
+    return ", ".join(sorted({outcome.model for outcome in outcomes if outcome.model})) or None

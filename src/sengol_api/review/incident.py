@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 Severity = Literal["critical", "high", "medium", "low", "unknown"]
-Kind = Literal["incident", "vulnerability"]
+Kind = Literal["incident", "study", "vulnerability"]
 CostKind = Literal["loss", "fine", "ransom"]
 
 SEVERITY_WEIGHT: Final[Mapping[str, float]] = MappingProxyType(
@@ -19,8 +19,9 @@ class Incident:
     """One public incident, as a source tells it; what the source does not say is ``None``, never a guess.
 
     Attributes:
-        kind: ``vulnerability`` for a defect in one product that nobody is known to have suffered from; it is evidence
-            only for a system that uses that product.
+        kind: ``study`` for what researchers showed or measured without an event; it stands behind events. ``vulnerability``
+            for a defect in one product that nobody is known to have suffered from; it is evidence only for a system that
+            uses that product.
         severity_basis: the rule by which the severity was set, or ``source``.
         date: ``YYYY``, ``YYYY-MM`` or ``YYYY-MM-DD``: only as precise as the source.
         cost: US dollars; ``cost_kind`` says what they were.

@@ -1,13 +1,14 @@
 """What the domain needs of the world. Each port has contract tests that every adapter passes."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sengol_api.review.accounts import User
+from sengol_api.review.accounts import Role, User
 from sengol_api.review.reviews import Answer, QuestionSet, Review
 
 Vectors = NDArray[np.float32]
@@ -34,6 +35,72 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit vector per text, in the order of the texts; a text without a known word gives a zero vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTask:
+    """What a language model is asked to do.
+
+    Attributes:
+        name: of what is asked for: letters, digits, ``_`` and ``-``.
+        instructions: what to do; the system's words.
+        data: what to do it with. Anybody may have written that: it is nothing to obey.
+        schema: JSON Schema of the answer, an object; every property required, no others allowed.
+        prompt_version: changes with the instructions, so that answers to earlier ones are not served.
+    """
+
+    name: str
+    instructions: str = field(repr=False)
+    data: str = field(repr=False)
+    schema: Mapping[str, Any] = field(repr=False)
+    prompt_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a language model answered.
+
+    Attributes:
+        value: of the task's schema.
+        model: that gave it.
+        served: ``fresh``, ``cached``, or ``stale``: past its time, since there was no new one.
+        reason: why it is stale; empty otherwise.
+        calls: requests that it took.
+        problems: what the check still finds wrong with it after one repair; the rest of it may be used.
+        tokens: that were billed for it, read and written.
+    """
+
+    value: Any
+    model: str
+    served: Literal["fresh", "cached", "stale"]
+    reason: str
+    calls: int
+    problems: tuple[str, ...] = ()
+    tokens: int = 0
+
+
+AnswerCheck = Callable[[Any], Awaitable[Sequence[str]]]
+"""What is wrong with a decoded answer, in sentences for one attempt to repair it."""
+
+
+class LanguageModel(Protocol):
+    """Answers in the form of a schema."""
+
+    @property
+    def name(self) -> str:
+        """Of the model that is asked first."""
+
+    async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
+        """A value of the task's schema.
+
+        Args:
+            task: what is asked.
+            check: what is wrong with such a value, in words for the model; it is asked once to repair its answer. Tasks that are
+                equal must have the same check: they share answers.
+
+        Raises:
+            LLMError: there is no answer of the schema, not even an old one.
+        """
 
 
 class VectorIndex(Protocol):
@@ -78,6 +145,12 @@ class UserStore(Protocol):
 
     async def get(self, user_id: str) -> User | None:
         """The account of an id."""
+
+    async def set_role(self, email: str, role: Role) -> User | None:
+        """Give the account of an address another role; the account as it is then, or None when there is none."""
+
+    async def with_role(self, role: Role) -> list[User]:
+        """The accounts of a role, by their addresses."""
 
 
 class ReviewStore(Protocol):
@@ -136,13 +209,3 @@ class PasswordHasher(Protocol):
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """Whether they belong together. Without a hash it takes as long and is False."""
-
-
-class ResultCache(Protocol):
-    """Keeps finished results for a while."""
-
-    def get(self, key: str) -> object | None:
-        """The result, or None."""
-
-    def put(self, key: str, value: object) -> None:
-        """Keep a result; the oldest may have to go."""

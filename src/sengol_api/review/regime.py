@@ -1,6 +1,7 @@
 """Laws, contracts, standards and frameworks: which apply to a system, and whether they bind as of a date."""
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +14,12 @@ Status = Literal["binding", "upcoming", "voluntary"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    """A clause, in our own short paraphrase."""
+    """A clause, in our own short paraphrase; with ``mentions`` it concerns only who the description says is meant by it."""
 
     id: str
     title: str
     effective_from: dt.date | None = None
+    mentions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,13 @@ class Regime:
         return "upcoming" if begins is not None and begins > as_of else "binding"
 
 
+def mentioned(phrases: Iterable[str], facts: SystemFacts) -> bool:
+    """Whether the description holds one of the phrases and does not deny it; no phrase asks for nothing."""
+    wanted = list(phrases)
+    told = affirmed(facts.description) if wanted else ""
+    return not wanted or any(says(told, phrase) for phrase in wanted)
+
+
 def applies(regime: Regime, facts: SystemFacts) -> bool:
     """Whether a regime concerns a system.
 
@@ -75,10 +84,8 @@ def applies(regime: Regime, facts: SystemFacts) -> bool:
         return False
     if regime.data_types and facts.data_types.isdisjoint(regime.data_types):
         return False
-    if regime.mentions:
-        told = affirmed(facts.description)
-        if not any(says(told, phrase) for phrase in regime.mentions):
-            return False
+    if not mentioned(regime.mentions, facts):
+        return False
     if regime.tech or regime.domains:
         return not (facts.tech.isdisjoint(regime.tech) and facts.domains.isdisjoint(regime.domains))
     return True

@@ -6,8 +6,10 @@ from typing import Final
 
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.incident import Incident, IncidentFilter
-from sengol_api.review.ports import Embedder, KeywordIndex, VectorIndex
+from sengol_api.review.ports import KeywordIndex
+from sengol_api.review.provenance import Degradation, collect
 from sengol_api.review.retrieval import fuse
+from sengol_api.review.space import Spaces
 
 DEPTH: Final = 100
 VULNERABILITY_SHARE: Final = 0.6
@@ -21,23 +23,30 @@ class Found:
     similarity: float
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Answers to queries, in their order, and what they had to do without."""
+
+    answers: list[list[Found]]
+    degraded: tuple[Degradation, ...]
+    served: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 class SearchIncidents:
     """Meaning and words joined by rank. Entries on a defect of a single product stand behind real incidents of equal rank.
 
     Args:
         corpus: the incidents.
-        embedder: for queries.
-        index: nearest by meaning.
+        spaces: nearest by meaning.
         keywords: best by words.
     """
 
-    def __init__(self, corpus: Corpus, *, embedder: Embedder, index: VectorIndex, keywords: KeywordIndex) -> None:
+    def __init__(self, corpus: Corpus, *, spaces: Spaces, keywords: KeywordIndex) -> None:
         self._corpus = corpus
-        self._embedder = embedder
-        self._index = index
+        self._spaces = spaces
         self._keywords = keywords
 
-    async def __call__(self, queries: Sequence[str], *, condition: IncidentFilter, limit: int) -> list[list[Found]]:
+    async def __call__(self, queries: Sequence[str], *, condition: IncidentFilter, limit: int) -> Findings:
         """The best incidents for each query, best first.
 
         Args:
@@ -45,10 +54,15 @@ class SearchIncidents:
             condition: only incidents that it admits.
             limit: at most so many per query.
         """
+        with collect() as provenance:
+            answers = await self._search(queries, condition, limit)
+        return Findings(answers, provenance.degraded, provenance.served)
+
+    async def _search(self, queries: Sequence[str], condition: IncidentFilter, limit: int) -> list[list[Found]]:
         allowed = self._corpus.where(condition)
         depth = max(DEPTH, 2 * limit)
-        vectors = await self._embedder.embed(queries)
-        semantic = await self._index.search(vectors, depth, allowed)
+        space, vectors = await self._spaces.place(queries)
+        semantic = await space.index.search(vectors, depth, allowed)
         lexical = await self._keywords.search(queries, depth, allowed)
         answers = []
         for row in range(len(queries)):
@@ -56,7 +70,7 @@ class SearchIncidents:
             ranked = sorted(scores, key=lambda key: (-scores[key] * self._share(key), key))[:limit]
             similarity = {hit.id: hit.score for hit in semantic[row]}
             missing = [key for key in ranked if key not in similarity]
-            similarity.update(zip(missing, await self._index.compare(vectors[row], missing), strict=True))
+            similarity.update(zip(missing, await space.index.compare(vectors[row], missing), strict=True))
             answers.append(
                 [Found(self._corpus[key], round(min(1.0, max(0.0, similarity[key])), 4)) for key in ranked],
             )

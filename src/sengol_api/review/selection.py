@@ -1,7 +1,7 @@
 """Which areas of the catalogue a system is asked about."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sengol_api.review.area import DOMAINS, Area, Catalogue, Domain
@@ -64,21 +64,39 @@ def applicable(catalogue: Catalogue, facts: SystemFacts) -> dict[str, Regime]:
 
 
 def candidates(catalogue: Catalogue, facts: SystemFacts, regimes: Mapping[str, Regime]) -> list[Area]:
-    """Areas of the selected domains whose regime, where they need one, applies."""
+    """Areas of the selected domains whose regime, where they need one, applies, and that are about what the system is made of."""
     return [
         area
         for domain in DOMAINS
         if domain in facts.domains
-        for area in catalogue.of(domain)
+        for area in _about(catalogue.of(domain), facts)
         if not area.only_under or not regimes.keys().isdisjoint(area.only_under)
     ]
 
 
-def quotas(domains: Iterable[Domain], *, total: int, per_domain: int) -> dict[Domain, int]:
-    """Split a number of questions evenly; the first domains get what is left over."""
-    chosen = [domain for domain in DOMAINS if domain in set(domains)]
-    share, rest = divmod(total, len(chosen)) if chosen else (0, 0)
-    return {domain: min(per_domain, share + (position < rest)) for position, domain in enumerate(chosen)}
+def _about(areas: Sequence[Area], facts: SystemFacts) -> list[Area]:
+    """Leave out what is about other technology: a model that scores payments has no prompt that a user could overrule."""
+    sorts = {code for area in areas for code in area.only_with}
+    told = facts.tech | facts.all_data
+    if facts.tech.isdisjoint(sorts):
+        return list(areas)
+    return [area for area in areas if not area.only_with or not told.isdisjoint(area.only_with)]
+
+
+def quotas(available: Mapping[Domain, int], *, total: int, per_domain: int) -> dict[Domain, int]:
+    """Split a number of questions evenly among domains; what one cannot use goes to the others, the first of them first.
+
+    Args:
+        available: how many areas each domain has for the system.
+        total: of all domains together.
+        per_domain: at most.
+    """
+    most = {domain: min(per_domain, available[domain]) for domain in DOMAINS if domain in available}
+    quota = dict.fromkeys(most, 0)
+    for _ in range(min(total, sum(most.values()))):
+        poorest = min((domain for domain in quota if quota[domain] < most[domain]), key=quota.__getitem__)
+        quota[poorest] += 1
+    return quota
 
 
 def select(rated: Sequence[tuple[Area, Fit]], quota: Mapping[Domain, int]) -> list[tuple[Area, Fit]]:

@@ -44,13 +44,14 @@ def says(prose: str, phrase: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A code with the names that people use for it."""
+    """A code with the names that people use for it; ``phrase`` is how it stands in a sentence, where the label would not do."""
 
     code: str
     label: str
     aliases: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()
+    phrase: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,3 +105,8 @@ class Vocabulary:
         """The name to show for a code."""
         term = self._codes.get((group, fold(code)))
         return term.label if term else code
+
+    def phrase(self, group: Group, code: str) -> str:
+        """The words for a code inside a sentence."""
+        term = self._codes.get((group, fold(code)))
+        return (term.phrase or term.label) if term else code

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 from support.dvecdb.collection import Collection, DomainError
 from support.dvecdb.wire import Body, MalformedError, parse_uuid, read_body, unsigned
-from support.tiny_http import Connection, Reply, Request, TinyHttp
+from support.tiny_http import Reply, Request, TinyHttp
 
 
-class FakeDvecdb:
-    """The server; ``close`` it.
+class Behaviour:
+    """What the server does with requests, without a socket.
 
     Attributes:
         insert_seconds: how long each inserted vector blocks the whole server, ``/health`` too, as in the real one.
@@ -35,38 +35,30 @@ class FakeDvecdb:
         self._seed = seed
         self._collections: dict[str, Collection] = {}
         self._poisoned = False
-        self._http = TinyHttp(self._handle, name="fake-d-vecdb")
-        self.port, self.url = self._http.port, self._http.url
 
     # What tests do to it ---------------------------------------------------------------------------------------------
 
     def restart(self) -> None:
-        """``kill -9`` and a start on the same port: connections break, nothing is left; raises when it would not start again."""
-        self._http.drop_connections()
+        """``kill -9`` and a new start: nothing is left; raises when it would not start again."""
         if self._poisoned:
-            self.close()
             raise RuntimeError("a vector with metadata was inserted: the real server refuses to start again")
-        self._http.call(self._collections.clear)
+        self._collections.clear()
 
     def lose(self, collection: str, share: float = 0.5) -> None:
         """Forget a share of one collection's vectors, so that its count does not match any more."""
+        held = self._collections[collection]
+        for identity in random.Random(self._seed).sample(sorted(held.vectors), round(share * len(held.vectors))):
+            held.remove(identity)
 
-        def forget() -> None:
-            held = self._collections[collection]
-            for identity in random.Random(self._seed).sample(sorted(held.vectors), round(share * len(held.vectors))):
-                held.remove(identity)
-
-        self._http.call(forget)
-
-    def close(self) -> None:
-        """Stop; harmless when stopped already."""
-        http, self._http = self._http, None
-        if http is not None:
-            http.close()
+    @property
+    def collections(self) -> dict[str, int]:
+        """How many vectors each collection has."""
+        return {name: len(held.vectors) for name, held in self._collections.items()}
 
     # What clients see ------------------------------------------------------------------------------------------------
 
-    def _handle(self, request: Request, _: Connection) -> Reply:
+    def handle(self, request: Request) -> Reply:
+        """The answer to a request."""
         try:
             return Reply(body=_dump({"success": True, "data": self._route(request), "error": None}))
         except DomainError as error:
@@ -176,6 +168,34 @@ class FakeDvecdb:
         total = sum(len(collection.vectors) for collection in self._collections.values())
         counts = {"total_vectors": total, "total_collections": len(self._collections)}
         return {**counts, "memory_usage": total * 64, "disk_usage": 0, "uptime_seconds": 0}
+
+
+class FakeDvecdb(Behaviour):
+    """The server on a real socket; ``close`` it. What it takes and what tests can do to it is that of :class:`Behaviour`."""
+
+    def __init__(self, **options: float) -> None:
+        super().__init__(**options)
+        self._http = TinyHttp(lambda request, _: self.handle(request), name="fake-d-vecdb")
+        self.port, self.url = self._http.port, self._http.url
+
+    def restart(self) -> None:
+        """``kill -9`` and a start on the same port: connections break, nothing is left; raises when it would not start again."""
+        self._http.drop_connections()
+        try:
+            self._http.call(super().restart)
+        except RuntimeError:
+            self.close()
+            raise
+
+    def lose(self, collection: str, share: float = 0.5) -> None:
+        """Forget a share of one collection's vectors, so that its count does not match any more."""
+        self._http.call(super().lose, collection, share)
+
+    def close(self) -> None:
+        """Stop; harmless when stopped already."""
+        http, self._http = self._http, None
+        if http is not None:
+            http.close()
 
 
 def _dump(answer: object) -> bytes:

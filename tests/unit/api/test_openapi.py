@@ -50,7 +50,7 @@ def test_every_body_has_an_example_of_its_declared_shape(operation):
 def test_every_error_of_an_operation_has_an_example_of_the_one_shape(operation):
     told = set()
     for status, response in described(operation)["responses"].items():
-        if status.startswith("2"):
+        if status.startswith("2") or int(status) in operation.also:
             continue
         content = resolve(response)["content"]["application/json"]
         values = [content["example"]] if "example" in content else [entry["value"] for entry in content["examples"].values()]
@@ -59,6 +59,14 @@ def test_every_error_of_an_operation_has_an_example_of_the_one_shape(operation):
             assert str(error.status_code) == status
             told.add(error.code)
     assert told == set(operation.all_errors)
+
+
+@every_operation
+def test_every_further_answer_has_an_example_of_its_declared_shape(operation):
+    for status, (text, example) in operation.also.items():
+        told = described(operation)["responses"][str(status)]
+        assert told["description"] == text
+        assert msgspec.convert(told["content"]["application/json"]["example"], operation.answer) == example
 
 
 @every_operation

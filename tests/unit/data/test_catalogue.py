@@ -7,7 +7,8 @@ from itertools import combinations
 import pytest
 
 from sengol_api.review.area import DOMAINS
-from sengol_api.review.selection import words_of
+from sengol_api.review.selection import candidates, words_of
+from support.builders import make_facts
 
 DEFINITE_LABEL = re.compile(r"LLM(0[1-9]|10)|ASI(0[1-9]|10)|AML\.T\d{4}(\.\d{3})?")
 
@@ -93,6 +94,33 @@ def test_every_code_of_relevance_stands_in_the_vocabulary(catalogue, codes):
     assert found(catalogue, lambda a: set(a.relevance.tech) <= codes["tech"]) == []
     assert found(catalogue, lambda a: set(a.relevance.data) <= codes["dataTypes"]) == []
     assert found(catalogue, lambda a: set(a.relevance.industries) <= codes["industries"]) == []
+
+
+def test_what_an_area_is_about_are_codes_of_technology_or_data(catalogue, codes):
+    assert codes["tech"].isdisjoint(codes["dataTypes"])
+    assert found(catalogue, lambda a: set(a.only_with) <= codes["tech"] | codes["dataTypes"]) == []
+
+
+@pytest.mark.parametrize(
+    "sort", ["llm", "chatbot", "agent", "ml-model", "computer-vision", "recommender", "generative-media", "speech"]
+)
+def test_every_sort_of_ai_has_enough_areas_for_a_review(catalogue, sort):
+    facts = make_facts(domains=frozenset({"ai"}), tech=frozenset({sort}))
+    assert 20 <= len(candidates(catalogue, facts, {})) < len(catalogue.of("ai"))
+
+
+def test_a_model_that_only_scores_is_asked_nothing_on_prompts_and_agents(catalogue):
+    facts = make_facts(domains=frozenset({"ai"}), tech=frozenset({"ml-model", "aws", "payments"}), data_types=frozenset({"pii"}))
+    asked = {area.id for area in candidates(catalogue, facts, {})}
+    assert asked.isdisjoint({"ai.prompt-injection", "ai.indirect-injection", "ai.agent-permissions", "ai.rag-access"})
+    assert asked >= {"ai.monitoring-drift", "ai.decision-bias", "ai.data-quality", "ai.false-alarms"}
+
+
+def test_every_code_among_the_labels_has_a_name_for_the_reader(catalogue):
+    coded = {label for area in catalogue.areas for label in area.labels if DEFINITE_LABEL.fullmatch(label)}
+    named = {label: name for area in catalogue.areas for label, name in area.label_names.items()}
+    assert coded - named.keys() == set()
+    assert all(name and not name[0].isupper() and not name.endswith(".") for name in named.values())
 
 
 def test_every_word_of_relevance_can_be_found_in_a_description(catalogue):

@@ -1,6 +1,6 @@
 """From what was said to what is known."""
 
-from sengol_api.review.facts import ReviewRequest, normalise
+from sengol_api.review.facts import ReviewRequest, hints, normalise
 from support.builders import make_vocabulary
 
 
@@ -42,3 +42,17 @@ def test_names_of_products_are_kept_for_their_advisories():
 def test_what_the_description_denies_is_no_fact():
     known = facts(description="There is no GPT-4 in it. It does not read medical records, and works without personal data.")
     assert (known.tech, known.mentioned_data) == (frozenset(), frozenset())
+
+
+def test_what_was_left_out_for_want_of_a_word_is_told():
+    [places, data, industry] = hints(facts(description="It reads medical records."))
+    assert "jurisdictions" in places
+    assert "(phi)" in data
+    assert "industry" in industry
+    told = facts(
+        description="It reads medical records.",
+        jurisdictions=frozenset({"EU"}),
+        industry="hospital",
+        data_types=frozenset({"phi"}),
+    )
+    assert hints(told) == ()

@@ -1,7 +1,6 @@
 """The main job over a small world: the laws that hold whatever the catalogue and the corpus are."""
 
 import asyncio
-import datetime as dt
 from dataclasses import replace
 from functools import cache
 
@@ -9,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sengol_api.adapters.memory_cache import MemoryCache
 from sengol_api.review import weights
 from sengol_api.review.area import DOMAINS
 from sengol_api.review.corpus import Corpus
@@ -32,7 +30,7 @@ def world():
 
 
 def ask(**changes):
-    return asyncio.run(world().use_case()(replace(REQUEST, **changes))).generated
+    return asyncio.run(world().use_case()(replace(REQUEST, **changes), as_of=NOON.date()))
 
 
 def by_id(generated):
@@ -110,7 +108,7 @@ def test_a_least_weight_leaves_out_lighter_questions_and_changes_no_other(least)
 
 def test_the_order_of_the_corpus_changes_nothing():
     backwards = Corpus(reversed(list(toy_corpus().all())), version="corpus-1")
-    turned = asyncio.run(asyncio.run(toy_world(backwards)).use_case()(REQUEST)).generated
+    turned = asyncio.run(asyncio.run(toy_world(backwards)).use_case()(REQUEST, as_of=NOON.date()))
     assert {q.id: q.final_weight for q in turned.questions} == {q.id: q.final_weight for q in ask().questions}
     assert turned.summary == ask().summary
 
@@ -121,7 +119,7 @@ def test_more_incidents_of_a_kind_never_lower_its_weight():
         make_incident(f"zz-{n}", title=f"Another {n}", text=corpus["cyber.phishing-1"].text, severity="critical") for n in range(6)
     ]
     larger = asyncio.run(toy_world(Corpus([*corpus.all(), *more], version="corpus-2")))
-    after = by_id(asyncio.run(larger.use_case()(REQUEST)).generated)
+    after = by_id(asyncio.run(larger.use_case()(REQUEST, as_of=NOON.date())))
     assert after["cyber.phishing"].evidence_weight >= by_id(ask())["cyber.phishing"].evidence_weight
     assert after["cyber.phishing"].evidence.incidents > by_id(ask())["cyber.phishing"].evidence.incidents
 
@@ -146,56 +144,20 @@ def test_no_candidates_give_an_empty_answer_and_no_error():
 
 async def test_one_call_embeds_the_description_once():
     own = await toy_world()
-    await own.use_case()(REQUEST)
+    await own.use_case()(REQUEST, as_of=NOON.date())
     assert own.embedder.calls == [[REQUEST.description]]
 
 
 async def test_progress_is_told_in_order():
     steps = []
-    await (await toy_world()).use_case()(REQUEST, on_progress=steps.append)
+    await (await toy_world()).use_case()(REQUEST, as_of=NOON.date(), on_progress=steps.append)
     assert [step.stage for step in steps] == ["areas", "evidence", "weights"]
-
-
-async def test_an_answer_is_kept_and_given_again():
-    job = (await toy_world()).use_case(MemoryCache(max_entries=5, ttl=60))
-    first, second = await job(REQUEST), await job(REQUEST)
-    assert (first.cache, second.cache) == ("miss", "hit")
-    assert second.generated is first.generated
-    assert (await job(REQUEST, skip_cache=True)).cache == "miss"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"description": "Something else altogether."},
-        {"domains": frozenset({"ai"})},
-        {"jurisdictions": frozenset({"US"})},
-        {"industry": None},
-        {"tech": frozenset({"llm"})},
-        {"data_types": frozenset({"phi"})},
-        {"criticality": "critical"},
-        {"max_questions": 1},
-        {"questions_per_domain": 1},
-        {"min_weight": 0.6},
-    ],
-)
-async def test_another_request_never_gets_a_kept_answer(change):
-    job = (await toy_world()).use_case(MemoryCache(max_entries=5, ttl=60))
-    await job(REQUEST)
-    assert (await job(replace(REQUEST, **change))).cache == "miss"
-
-
-async def test_the_next_day_is_another_answer_because_laws_begin():
-    moments = [NOON, NOON + dt.timedelta(days=1)]
-    job = (await toy_world()).use_case(MemoryCache(max_entries=5, ttl=60), now=lambda: moments.pop(0))
-    await job(REQUEST)
-    assert (await job(REQUEST)).cache == "miss"
 
 
 async def test_requests_at_the_same_time_do_not_mix():
     own = await toy_world()
     job = own.use_case()
     requests = [replace(REQUEST, domains=frozenset({domain})) for domain in DOMAINS] * 3
-    answers = await asyncio.gather(*(job(request) for request in requests))
+    answers = await asyncio.gather(*(job(request, as_of=NOON.date()) for request in requests))
     for request, answer in zip(requests, answers, strict=True):
-        assert {q.domain for q in answer.generated.questions} == request.domains
+        assert {q.domain for q in answer.questions} == request.domains

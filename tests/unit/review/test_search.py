@@ -9,8 +9,8 @@ from support.toys import toy_world
 
 async def search(*queries, limit=5, **conditions):
     world = await toy_world()
-    use_case = SearchIncidents(world.knowledge.corpus, embedder=world.embedder, index=world.index, keywords=world.keywords)
-    return await use_case(queries, condition=IncidentFilter(**conditions), limit=limit)
+    use_case = SearchIncidents(world.knowledge.corpus, spaces=world.spaces, keywords=world.keywords)
+    return (await use_case(queries, condition=IncidentFilter(**conditions), limit=limit)).answers
 
 
 async def test_the_best_incidents_come_first_with_their_similarity():

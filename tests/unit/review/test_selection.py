@@ -74,19 +74,48 @@ def test_an_area_of_one_law_is_asked_about_where_the_law_applies():
     assert "compliance.health" not in [a.id for a in candidates(known, elsewhere, applicable(known, elsewhere))]
 
 
-@given(domains, st.integers(1, 120), st.integers(1, 40))
-def test_quotas_keep_to_both_bounds_and_are_even(chosen, total, per_domain):
-    found = quotas(chosen, total=total, per_domain=per_domain)
-    assert found.keys() == chosen
-    assert sum(found.values()) <= total
-    if chosen:
-        assert max(found.values()) <= per_domain
-        assert max(found.values()) - min(found.values()) <= 1
-        assert sum(found.values()) == min(total, per_domain * len(chosen))
+@given(st.dictionaries(st.sampled_from(DOMAINS), st.integers(0, 50)), st.integers(1, 120), st.integers(1, 40))
+def test_quotas_use_what_there_is_within_both_bounds_and_are_even(available, total, per_domain):
+    found = quotas(available, total=total, per_domain=per_domain)
+    most = {domain: min(per_domain, count) for domain, count in available.items()}
+    assert found.keys() == available.keys()
+    assert all(found[domain] <= most[domain] for domain in found)
+    assert sum(found.values()) == min(total, sum(most.values()))
+    unfilled = [found[domain] for domain in found if found[domain] < most[domain]]
+    assert not unfilled or max(found.values()) - min(unfilled) <= 1
 
 
 def test_questions_that_do_not_divide_go_to_the_first_domains():
-    assert quotas(["cloud", "ai", "cyber"], total=11, per_domain=25) == {"ai": 4, "cyber": 4, "cloud": 3}
+    assert quotas({"cloud": 30, "ai": 30, "cyber": 30}, total=11, per_domain=25) == {"ai": 4, "cyber": 4, "cloud": 3}
+
+
+def test_what_a_domain_cannot_use_goes_to_the_others():
+    assert quotas({"ai": 13, "cyber": 30, "cloud": 30}, total=75, per_domain=40) == {"ai": 13, "cyber": 30, "cloud": 30}
+    assert quotas({"ai": 3, "cyber": 30, "cloud": 30}, total=20, per_domain=25) == {"ai": 3, "cyber": 9, "cloud": 8}
+
+
+PROMPTS = make_area("ai.prompts", only_with=("llm", "chatbot"))
+SCORES = make_area("ai.scores", only_with=("ml-model", "biometric"))
+ANYTHING = make_area("ai.anything")
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked"),
+    [
+        ({}, {"ai.prompts", "ai.scores", "ai.anything"}),
+        ({"tech": {"aws"}}, {"ai.prompts", "ai.scores", "ai.anything"}),
+        ({"tech": {"ml-model", "aws"}}, {"ai.scores", "ai.anything"}),
+        ({"tech": {"llm"}}, {"ai.prompts", "ai.anything"}),
+        ({"tech": {"llm", "ml-model"}}, {"ai.prompts", "ai.scores", "ai.anything"}),
+        ({"tech": {"llm"}, "data_types": {"biometric"}}, {"ai.prompts", "ai.scores", "ai.anything"}),
+        ({"tech": {"llm"}, "mentioned_data": {"biometric"}}, {"ai.prompts", "ai.scores", "ai.anything"}),
+        ({"data_types": {"biometric"}}, {"ai.prompts", "ai.scores", "ai.anything"}),
+    ],
+)
+def test_an_area_about_other_technology_than_the_system_names_is_not_asked(facts, asked):
+    known = Catalogue((PROMPTS, SCORES, ANYTHING), {}, "1")
+    system = make_facts(**{name: frozenset(value) for name, value in facts.items()})
+    assert {area.id for area in candidates(known, system, {})} == asked
 
 
 rated_lists = st.lists(

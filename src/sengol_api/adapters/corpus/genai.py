@@ -1,16 +1,19 @@
 """The corpus of AI incidents, from the ``genai-incidents`` package (CC-BY-4.0 data, per-source terms in its NOTICE-DATA)."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sengol_api.review.incident import Incident
+from sengol_api.review.incident import Incident, Kind
 from sengol_api.review.vocabulary import Vocabulary, iso_country
 
 ORIGIN: Final = "genai-incidents"
-RULES: Final = "4"  # raise it when a rule below changes, so that stored incidents are made anew
+PACKAGE: Final = "genai_incidents"
+RULES: Final = "6"  # raise it when a rule below changes, so that stored incidents are made anew
 ATTRIBUTION: Final = (
     "AI incidents: genai-incidents, CC BY 4.0, with content of the AI Incident Database, the OECD AI Incidents Monitor, "
     "AIAAIC (CC BY-SA 4.0), MITRE ATLAS (Apache-2.0), the CVE Program, GitHub advisories and AVID (MIT) under their terms"
@@ -27,6 +30,8 @@ _SOURCES: Final = (
 )
 _TAXONOMIES: Final = ("owasp_llm", "owasp_asi", "mitre_atlas")
 _ADVISORY_TAGS: Final = frozenset({"cve", "ghsa", "nvd", "cvelistv5", "osv", "huntr", "cve-entry", "malicious-package"})
+PAPERS: Final = "arxiv.org"
+_STUDY_TAGS: Final = frozenset({"paper", "arxiv", "benchmark"})
 _TRACKERS: Final = frozenset({"AI Incident Database", "OECD AI Incidents Monitor", "AIAAIC"})
 _READ_FROM_HEADLINES: Final = frozenset(
     """
@@ -58,18 +63,18 @@ def corpus_version() -> str:
 
 def read_genai(vocabulary: Vocabulary) -> Iterator[Incident]:
     """Every entry but the retracted ones."""
-    from genai_incidents import load_incidents
-
-    for entry in load_incidents():
+    for entry in import_module(PACKAGE).load_incidents():
         if entry.get("status") != "retracted":
             yield convert(entry, vocabulary)
+    # While it is loaded the package keeps all that it has read, which a server would carry for as long as it lives.
+    sys.modules.pop(PACKAGE, None)
 
 
 def convert(entry: Mapping[str, Any], vocabulary: Vocabulary) -> Incident:
     """One entry of the package.
 
     An advisory (CVE, GHSA and the like) of the bulk feed is a ``vulnerability``: a defect that was found, not something
-    that happened to anybody. The landmark tier stays an incident, whatever its tags.
+    that happened to anybody. Nothing of the landmark tier is one. What a paper or a benchmark shows is a ``study``.
 
     The trackers of news have no kind of attack and no label of their own: upstream reads the one out of the headline and
     derives the other from it. That holds for kinds of harm; of kinds of attack on software most are wrong (of 1,508 pieces
@@ -79,18 +84,21 @@ def convert(entry: Mapping[str, Any], vocabulary: Vocabulary) -> Incident:
     advisory = entry["tier"] == "feed" and not tags.isdisjoint(_ADVISORY_TAGS)
     title = clean(entry["title"])
     text = story(title, entry["description"])
-    affected = clean(entry.get("affected") or "") or None
+    affected = clean(entry.get("affected") or "")
+    organization, _, extent = affected.partition(" — ")
     industry, industry_told = _industry(tags, title, vocabulary)
     source = _source(entry["primary_reference"])
     news = source in _TRACKERS
+    study = source == PAPERS or not tags.isdisjoint(_STUDY_TAGS)
+    kind: Kind = "vulnerability" if advisory else "study" if study else "incident"
     return Incident(
         id=entry["id"],
         title=title,
-        text=text,
-        kind="vulnerability" if advisory else "incident",
-        incident_type="vulnerability" if advisory else "ai-harm" if entry["corpus"] == "ai-harm" else "ai-incident",
+        text=f"{text} Affected: {extent}".strip() if extent else text,
+        kind=kind,
+        incident_type=kind if kind != "incident" else "ai-harm" if entry["corpus"] == "ai-harm" else "ai-incident",
         attack_type=_attack_type(entry["attack_vector"], news=news),
-        organization=affected[:200] if affected and affected != title else None,
+        organization=organization[:200] if organization and organization != title else None,
         industry=industry,
         country=_country(tags, vocabulary),
         severity=entry["severity"].lower(),

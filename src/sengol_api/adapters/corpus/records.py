@@ -8,9 +8,10 @@ from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
 from sengol_api.adapters.corpus.currency import to_usd
-from sengol_api.review.incident import CostKind, Incident, Severity
+from sengol_api.review.incident import CostKind, Incident, Kind, Severity
 
 _DATE: Final = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 MOST: Final = 1e15  # more dollars than there are; an integer above 2**63 could not be stored
@@ -118,6 +119,13 @@ def _url(value: Any) -> str:  # noqa: ANN401 - untrusted input
     return text
 
 
+def _country(value: Any) -> str:  # noqa: ANN401 - untrusted input
+    text = str(value).strip()
+    if not _COUNTRY.fullmatch(text):
+        raise ValueError(f"takes the two letters of a country (ISO 3166), got {text[:40]!r}")
+    return text.upper()
+
+
 def _date_before(today: dt.date) -> Callable[[Any], str]:
     def convert(value: Any) -> str:  # noqa: ANN401 - untrusted input
         text = str(value).strip()
@@ -163,12 +171,12 @@ def incident_from_record(record: Mapping[str, Any], *, today: dt.date) -> Incide
         read.faults.append("costKind: is missing; a cost must say whether it was a loss, a fine or a ransom")
     year = int(date[:4]) if date else today.year
     fields = {
-        "kind": read.get("kind", _one_of(("incident", "vulnerability"))) or "incident",
+        "kind": read.get("kind", _one_of(get_args(Kind))) or "incident",
         "incident_type": read.get("incidentType", _text(60)),
         "attack_type": read.get("attackType", _text(60)),
         "organization": read.get("organization", _text(200)),
         "industry": read.get("industry", _text(60)),
-        "country": read.get("country", _text(2)),
+        "country": read.get("country", _country),
         "severity": read.get("severity", _one_of(get_args(Severity))) or "unknown",
         "severity_basis": read.get("severityBasis", _text(120)) or "source",
         "records_affected": read.get("recordsAffected", _count),

@@ -75,8 +75,9 @@ class Database:
 
     @property
     def shown_url(self) -> str:
-        """The URL with its password hidden."""
-        return self._engine.url.render_as_string(hide_password=True)
+        """The URL as it is written in the settings, with its password hidden."""
+        url = self._engine.url
+        return url.set(drivername=url.drivername.partition("+")[0]).render_as_string(hide_password=True)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

@@ -5,14 +5,23 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from typing import Final
 
 import msgspec
-import numpy as np
 import sqlalchemy as sa
 
 from sengol_api.adapters.sql.engine import Database, upsert
 from sengol_api.adapters.sql.tables import corpus_origins, incidents
+from sengol_api.adapters.sql.vectors import (
+    DAMAGED,
+    SqlVectors,
+    keep_where_text_is_unchanged,
+    packed,
+    put_vectors,
+    unpacked,
+    with_vectors,
+)
 from sengol_api.review.errors import DatabaseError
 from sengol_api.review.incident import Incident
 from sengol_api.review.ports import Embedder, Vectors
@@ -51,7 +60,7 @@ class SqlIncidentStore:
 
     Args:
         database: where.
-        embedder: makes the vectors; those of another embedder are made anew.
+        embedder: makes the vectors. Those of another embedder stay beside them as long as the text of their incident does.
         now: the present moment, in UTC.
     """
 
@@ -59,6 +68,7 @@ class SqlIncidentStore:
         self._database = database
         self._embedder = embedder
         self._now = now
+        self._vectors = SqlVectors(database)
 
     async def versions(self) -> dict[str, str]:
         """The version of each origin that the store holds."""
@@ -88,31 +98,43 @@ class SqlIncidentStore:
         known = await self._digests(origin)
         added = changed = 0
         for batch in _batches(wanted.values()):
-            documents = {item.id: msgspec.json.encode(item) for item in batch}
-            digests = {key: hashlib.sha256(document).hexdigest() for key, document in documents.items()}
-            fresh = [item for item in batch if known.get(item.id) != (digests[item.id], self._embedder.name)]
-            if fresh:
-                vectors = await self._embedder.embed([item.searchable for item in fresh])
-                rows = [
-                    {
-                        "id": item.id,
-                        "origin": origin,
-                        "digest": digests[item.id],
-                        "document": documents[item.id],
-                        "embedder": self._embedder.name,
-                        "vector": vector.astype("<f4").tobytes(),
-                    }
-                    for item, vector in zip(fresh, vectors, strict=True)
-                ]
-                async with self._database.write() as connection:
-                    await connection.execute(upsert(connection, incidents, ["id"]), rows)
+            fresh = await self._keep(origin, batch, known)
             added += sum(item.id not in known for item in fresh)
             changed += sum(item.id in known for item in fresh)
             on_progress(len(batch))
         removed = await self._remove(known.keys() - wanted.keys()) if remove_others else 0
         if added or changed or removed or version is not None:
-            await self._set_version(origin, version or _digest_of(await self._digests(origin)))
+            await self._set_version(origin, version or await self._state_of(origin))
         return Change(added, changed, removed, len(wanted) - added - changed)
+
+    async def _keep(self, origin: str, batch: Sequence[Incident], known: Mapping[str, tuple[str, bool]]) -> list[Incident]:
+        """Write what is new in a batch, with its vectors, in one transaction; gives what that was."""
+        documents = {item.id: msgspec.json.encode(item) for item in batch}
+        digests = {key: hashlib.sha256(document).hexdigest() for key, document in documents.items()}
+        fresh = [item for item in batch if known.get(item.id) != (digests[item.id], True)]
+        if not fresh:
+            return []
+        vectors = await self._embedder.embed([item.searchable for item in fresh])
+        made = {item.id: (digests[item.id], vector) for item, vector in zip(fresh, vectors, strict=True)}
+        # Where only the vector is missing the row stays as it is: replicas with the embedder before read its old columns.
+        changed = {item.id: item for item in fresh if known.get(item.id, ("",))[0] != digests[item.id]}
+        rows = [
+            {
+                "id": key,
+                "origin": origin,
+                "digest": digests[key],
+                "document": documents[key],
+                "embedder": self._embedder.name,
+                "vector": packed(made[key][1]),
+            }
+            for key in changed
+        ]
+        async with self._database.write() as connection:
+            if rows:
+                await keep_where_text_is_unchanged(connection, changed, digests)
+                await connection.execute(upsert(connection, incidents, ["id"]), rows)
+            await put_vectors(connection, self._embedder.name, made)
+        return fresh
 
     async def foreign(self, origin: str, ids: Collection[str]) -> dict[str, str]:
         """Those of the ids that another origin has, and which."""
@@ -122,36 +144,56 @@ class SqlIncidentStore:
         return {row.id: row.origin for row in rows if row.id in ids}
 
     async def load(self) -> Stored:
-        """Read everything; incidents of another embedder are left out until they are embedded again.
+        """Read everything; incidents that the embedder has not embedded are left out until it has.
 
         Raises:
             DatabaseError: a row holds no incident or no vector of this embedder.
         """
-        wanted = incidents.c.embedder == self._embedder.name
-        columns = sa.select(incidents.c.document, incidents.c.vector).where(wanted).order_by(incidents.c.id)
+        joined, vector = with_vectors(self._embedder.name)
+        columns = sa.select(incidents.c.id, incidents.c.document, vector.label("vector")).select_from(joined)
         async with self._database.read() as connection:
-            rows = (await connection.execute(columns)).all()
+            rows = (await connection.execute(columns.where(vector.is_not(None)))).all()
+        ordered = sorted(rows, key=itemgetter(0))
         versions = await self.versions()
         version = _digest_of({origin: (version, self._embedder.name) for origin, version in versions.items()})
-        joined = b"".join(row.vector for row in rows)
+        vectors = unpacked([vector for _, _, vector in ordered], self._embedder.dimension)
         try:
-            vectors = np.frombuffer(joined, dtype="<f4").reshape(len(rows), self._embedder.dimension)
-            return Stored([_decoder.decode(row.document) for row in rows], vectors, version)
-        except (ValueError, msgspec.DecodeError) as error:
-            raise DatabaseError("A stored incident is damaged. Restore the database, or start with a new one.") from error
+            return Stored([_decoder.decode(document) for _, document, _ in ordered], vectors, version)
+        except msgspec.DecodeError as error:
+            raise DatabaseError(DAMAGED) from error
+
+    async def missing(self, embedder_name: str) -> int:
+        """How many incidents have no vector of that embedder, or one of a text that they no longer have."""
+        done, total = await self._vectors.coverage(embedder_name)
+        return total - done
+
+    async def vectors_of(self, embedder: Embedder) -> tuple[list[str], Vectors]:
+        """Ids and vectors of what that embedder has embedded, sorted by id, shape (ids, dimension).
+
+        Raises:
+            DatabaseError: a vector is of another dimension.
+        """
+        return await self._vectors.all(embedder)
 
     async def embed_again(self, origin: str, *, on_progress: Callable[[int], None] = lambda _: None) -> Change:
-        """Make anew the vectors that another embedder made: until then :meth:`load` leaves their incidents out."""
-        stale = (incidents.c.origin == origin) & (incidents.c.embedder != self._embedder.name)
+        """Embed what the embedder has not embedded yet: until then :meth:`load` leaves these incidents out."""
+        joined, vector = with_vectors(self._embedder.name)
+        stale = sa.select(incidents.c.document).select_from(joined).where(incidents.c.origin == origin, vector.is_(None))
         async with self._database.read() as connection:
-            documents = (await connection.execute(sa.select(incidents.c.document).where(stale))).scalars().all()
+            documents = (await connection.execute(stale)).scalars().all()
         return await self.put(origin, [_decoder.decode(document) for document in documents], on_progress=on_progress)
 
-    async def _digests(self, origin: str) -> dict[str, tuple[str, str]]:
-        columns = sa.select(incidents.c.id, incidents.c.digest, incidents.c.embedder)
+    async def _digests(self, origin: str) -> dict[str, tuple[str, bool]]:
+        """Digest by id, and whether the embedder has embedded that state of the incident."""
+        joined, vector = with_vectors(self._embedder.name)
+        columns = sa.select(incidents.c.id, incidents.c.digest, vector.is_not(None).label("embedded")).select_from(joined)
         async with self._database.read() as connection:
             rows = (await connection.execute(columns.where(incidents.c.origin == origin))).all()
-        return {row.id: (row.digest, row.embedder) for row in rows}
+        return {row.id: (row.digest, bool(row.embedded)) for row in rows}
+
+    async def _state_of(self, origin: str) -> str:
+        known = await self._digests(origin)
+        return _digest_of({key: (digest, self._embedder.name) for key, (digest, _) in known.items()})
 
     async def _remove(self, ids: Iterable[str]) -> int:
         doomed = [{"doomed": key} for key in sorted(ids)]

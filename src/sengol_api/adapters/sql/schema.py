@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from sengol_api.adapters.sql.engine import Database
 
-HEAD: Final = "0001"
+HEAD: Final = "0003"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x53454E47  # any fixed number: two replicas that start at once must not migrate at once
 
@@ -16,10 +16,11 @@ async def migrate(database: Database) -> bool:
     """Run the migrations that are missing.
 
     Returns:
-        Whether there were any. Knowing the head spares every later start the loading of Alembic.
+        Whether there were any. Knowing the head spares every later start the loading of Alembic. A schema that a later version
+        made is left as it is: each version keeps the one before it working, so that replicas of both can run at once.
     """
     async with database.read() as connection:
-        if await connection.run_sync(_revision) == HEAD:
+        if (await connection.run_sync(_revision) or "") >= HEAD:
             return False
     async with database.write() as connection:
         if connection.dialect.name == "postgresql":

@@ -81,7 +81,17 @@ incidents = sa.Table(
     sa.Column("origin", sa.String(200), nullable=False, index=True),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
+    # Replicas of the version before read these two; what counts is in incident_vectors.
     sa.Column("embedder", sa.String(100), nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
+
+incident_vectors = sa.Table(
+    "incident_vectors",
+    metadata,
+    sa.Column("embedder", sa.String(100), primary_key=True),
+    sa.Column("incident_id", sa.ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True, index=True),
+    sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
 )
 
@@ -91,4 +101,17 @@ corpus_origins = sa.Table(
     sa.Column("origin", sa.String(200), primary_key=True),
     sa.Column("version", sa.String(100), nullable=False),
     sa.Column("loaded_at", UtcDateTime, nullable=False),
+)
+
+admin_acts = sa.Table(
+    "admin_acts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.String(254), nullable=False),
+    sa.Column("actor_id", sa.String(36)),
+    sa.Column("action", sa.String(60), nullable=False),
+    sa.Column("target", sa.String(254), nullable=False),
+    sa.Column("result", sa.String(200), nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
 )

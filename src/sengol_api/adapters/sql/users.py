@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from sengol_api.adapters.sql.engine import Database, storable
 from sengol_api.adapters.sql.tables import users
-from sengol_api.review.accounts import User
+from sengol_api.review.accounts import Role, User
 
 
 def _user(row: Any) -> User:  # noqa: ANN401 - a row of whichever columns
@@ -56,3 +56,18 @@ class SqlUserStore:
         async with self._database.read() as connection:
             row = (await connection.execute(sa.select(users).where(users.c.id == user_id))).one_or_none()
         return _user(row) if row else None
+
+    async def set_role(self, email: str, role: Role) -> User | None:
+        """See the port."""
+        if not storable(email):
+            return None
+        async with self._database.write() as connection:
+            await connection.execute(sa.update(users).where(users.c.email == email).values(role=role))
+            row = (await connection.execute(sa.select(users).where(users.c.email == email))).one_or_none()
+        return _user(row) if row else None
+
+    async def with_role(self, role: Role) -> list[User]:
+        """See the port."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(sa.select(users).where(users.c.role == role).order_by(users.c.email))).all()
+        return [_user(row) for row in rows]

@@ -3,6 +3,7 @@
 import uuid
 
 from sengol_api.api import examples, present, wire
+from sengol_api.api.limits import ACCOUNT_COST, LimitReachedError, account
 from sengol_api.api.operations import Answer, Call, Example, Operation
 from sengol_api.review.accounts import User
 from sengol_api.review.errors import AuthenticationError, Problem, ValidationError
@@ -38,6 +39,10 @@ async def register(call: Call) -> Answer:
 async def login(call: Call) -> Answer:
     """Exchange credentials for a token. Neither answer nor time tells whether the address exists."""
     body: wire.LoginIn = call.body
+    try:  # for the account too, which may be tried from many addresses
+        await call.services.limits.take("logins", account(body.email), ACCOUNT_COST)
+    except LimitReachedError as reached:
+        raise reached.error from None
     known = await call.services.users.find(body.email.lower())
     matches = await call.services.hasher.verify(body.password, known[1] if known else None)
     if known is None or not matches:
@@ -58,6 +63,7 @@ OPERATIONS = (
         answer=wire.Success[wire.SessionOut],
         status=201,
         authenticated=False,
+        limit="logins",
         errors=("DATABASE_ERROR",),
         example=Example(wire.Success(data=examples.SESSION), examples.REGISTER),
     ),
@@ -72,6 +78,7 @@ OPERATIONS = (
         body=wire.LoginIn,
         answer=wire.Success[wire.SessionOut],
         authenticated=False,
+        limit="logins",
         errors=("AUTHENTICATION_ERROR", "DATABASE_ERROR"),
         example=Example(wire.Success(data=examples.SESSION), examples.LOGIN),
     ),

@@ -1,12 +1,14 @@
 """Incidents: search, batch search, statistics."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
 
 from sengol_api.api import examples, present, wire
 from sengol_api.api.operations import Answer, Call, Example, Operation
+from sengol_api.resilience import skip_cache
 from sengol_api.review.incident import IncidentFilter
 from sengol_api.review.statistics import summarise
 from sengol_api.review.vocabulary import Vocabulary, iso_country
@@ -33,23 +35,23 @@ def _country(name: str, vocabulary: Vocabulary) -> str:
 async def search(call: Call) -> Answer:
     """Search incidents."""
     body: wire.SearchIn = call.body
-    return Answer((await _search(call, [body.query], body.filter, body.limit))[0])
+    return Answer((await _search(call, [body.query], body))[0])
 
 
 async def search_batch(call: Call) -> Answer:
     """Several searches in one go."""
     body: wire.BatchSearchIn = call.body
-    return Answer(wire.BatchSearchOut(results=await _search(call, body.queries, body.filter, body.limit)))
+    return Answer(wire.BatchSearchOut(results=await _search(call, body.queries, body)))
 
 
-async def _search(call: Call, queries: list[str], given: wire.FilterIn, limit: int) -> list[wire.SearchOut]:
+async def _search(call: Call, queries: list[str], asked: wire.SearchIn | wire.BatchSearchIn) -> list[wire.SearchOut]:
     services = call.services
-    condition = to_filter(given, services.vocabulary)
-    found = await services.search(queries, condition=condition, limit=limit)
-    version = services.corpus.version
+    condition = to_filter(asked.filter, services.vocabulary)
+    with skip_cache() if asked.skip_cache else nullcontext():
+        found = await services.search(queries, condition=condition, limit=asked.limit)
     return [
-        present.found(query, items, corpus_version=version, attribution=services.attribution)
-        for query, items in zip(queries, found, strict=True)
+        present.found(query, items, found, corpus_version=services.corpus.version, attribution=services.attribution)
+        for query, items in zip(queries, found.answers, strict=True)
     ]
 
 
@@ -79,6 +81,7 @@ OPERATIONS = (
         method="POST",
         path="/api/incidents/search",
         name="searchIncidents",
+        work="heavy",
         summary="Search incidents",
         description="By meaning and by words. `similarity` is the cosine of query and incident, 0-1.",
         tag="Incidents",
@@ -91,6 +94,7 @@ OPERATIONS = (
         method="POST",
         path="/api/incidents/search/batch",
         name="searchIncidentsBatch",
+        work="heavy",
         summary="Search for several things at once",
         description="Up to 50 queries under one filter; one result each, in their order.",
         tag="Incidents",
@@ -103,6 +107,7 @@ OPERATIONS = (
         method="GET",
         path="/api/incidents/statistics",
         name="incidentStatistics",
+        work="heavy",
         summary="Statistics over a filter",
         description="Counts, and the median and quartiles of costs and records. Fines, losses and ransoms are never mixed.",
         tag="Incidents",

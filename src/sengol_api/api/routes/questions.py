@@ -9,13 +9,15 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from sengol_api.api import examples, present, wire
-from sengol_api.api.errors import describe
+from sengol_api.api.dispatch import out_of_time, wants_stream
+from sengol_api.api.errors import describe, refusal
 from sengol_api.api.operations import MIB, Answer, Call, Example, Operation
+from sengol_api.api.rendering import rendered
 from sengol_api.api.routes.reviews import owned
-from sengol_api.review import errors
+from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review.errors import AppError, Problem, ValidationError
 from sengol_api.review.facts import ReviewRequest
-from sengol_api.review.generate import Outcome, Progress
+from sengol_api.review.generated import Outcome, Progress
 from sengol_api.review.question import part_of
 from sengol_api.review.reviews import QuestionSet
 from sengol_api.review.weights import final_weight
@@ -45,14 +47,15 @@ async def generate(call: Call) -> Answer | Response:
     """Generate questions; as a stream of events when the client asks for one."""
     await owned(call)
     request = to_request(call.body)
-    if "text/event-stream" in call.request.headers.get("accept", ""):
+    if wants_stream(call.request):
         return StreamingResponse(_events(call, request), headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
-    return Answer(_present(call, await call.services.generate(request)))
+    outcome = await call.services.generate(request, user_id=call.user.id, skip_cache=call.body.skip_cache)
+    return Answer(rendered(outcome.generated, _how(call, outcome)))
 
 
-def _present(call: Call, outcome: Outcome) -> wire.GeneratedOut:
+def _how(call: Call, outcome: Outcome) -> wire.GenerationMetadataOut:
     services = call.services
-    return present.generated(outcome, now=services.now(), deadline_ms=call.deadline_ms, attribution=services.attribution)
+    return present.metadata(outcome, now=services.now(), deadline_ms=call.deadline_ms, attribution=services.attribution)
 
 
 def _event(name: str, data: object) -> bytes:
@@ -65,8 +68,13 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
 
     async def work() -> Outcome:
         try:
-            async with asyncio.timeout(call.deadline_ms / 1000):
-                return await call.services.generate(request, on_progress=steps.put_nowait)
+            with deadline(call.deadline_ms / 1000):
+                made: Outcome = await call.admit(
+                    lambda: call.services.generate(
+                        request, user_id=call.user.id, on_progress=steps.put_nowait, skip_cache=call.body.skip_cache
+                    )
+                )
+                return made
         finally:
             steps.put_nowait(None)
 
@@ -74,12 +82,15 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
     try:
         while (step := await steps.get()) is not None:
             yield _event("progress", {"stage": step.stage, "done": step.done, "total": step.total})
-        result = _present(call, await task)
+        outcome = await task
+        result = wire.GeneratedOut(**present.content(outcome.generated), generation_metadata=_how(call, outcome))
         for question in [*result.risk_questions, *result.compliance_questions]:
             yield _event("question", question)
         yield _event("result", wire.Success(data=result))
     except Exception as error:  # noqa: BLE001 - the status line is sent: an event is the only way left to tell
-        told = describe(_told(error, call.deadline_ms), call.request.scope["state"]["request_id"])
+        state = call.request.scope["state"]
+        told = describe(_told(error, call.deadline_ms), state["request_id"])
+        state["error_code"] = told.code
         if told.status_code >= 500:
             _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": told.code})
         yield _event("error", told)
@@ -90,8 +101,10 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
 def _told(error: Exception, deadline_ms: int) -> AppError:
     if isinstance(error, AppError):
         return error
-    if isinstance(error, TimeoutError):
-        return errors.TimeoutError(f"The work took longer than its {deadline_ms} ms.", {"deadlineMs": deadline_ms})
+    if isinstance(error, Rejected):
+        return refusal(error)
+    if isinstance(error, TimedOut):
+        return out_of_time(deadline_ms)
     return AppError("The service has a fault. Tell its operator the request id.")
 
 
@@ -177,6 +190,7 @@ OPERATIONS = (
         body=wire.GenerateIn,
         answer=wire.Success[wire.GeneratedOut],
         streams=True,
+        work="heavy",
         example=Example(wire.Success(data=examples.GENERATED), examples.GENERATE),
     ),
     Operation(

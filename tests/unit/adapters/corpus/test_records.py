@@ -44,6 +44,15 @@ def test_every_field_is_read():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("country", ["Germany", "D1", "", "DEU", 49])
+def test_a_country_is_two_letters(country):
+    if country == "":
+        assert read(country=country).country is None
+    else:
+        assert "country: takes the two letters" in faults(country=country)
+    assert read(country="de").country == "DE"
+
+
 def test_everything_that_is_wrong_is_named_at_once():
     text = faults(title="", severity="awful", date="tomorrow", cost=-1, sourceUrl="ftp://x", colour="red", hadMfa="maybe")
     for name in (

@@ -1,0 +1,377 @@
+"""The client: chat, JSON and embeddings from whoever in the chain can serve, under the policies of the toolkit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from random import Random
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import msgspec
+
+from sengol_api.adapters.openai.answers import ChatAnswer, JsonAnswer, Listener, Reply
+from sengol_api.adapters.openai.asks import ChatAsk, chat_ask
+from sengol_api.adapters.openai.errors import InvalidJsonError
+from sengol_api.adapters.openai.kept import Found, Kept, Make
+from sengol_api.adapters.openai.options import OpenAIOptions
+from sengol_api.adapters.openai.repair import Check, checked
+from sengol_api.adapters.openai.routes import Ground
+from sengol_api.adapters.openai.run import Run
+from sengol_api.adapters.openai.schema import AnswerSchema
+from sengol_api.adapters.openai.statistics import ClientStats, Statistics
+from sengol_api.adapters.openai.vectors import TextVectors, Vector
+from sengol_api.adapters.openai.wiring import cached, of_answers, of_vectors, wired
+from sengol_api.resilience import Cache, Clock, OptionsError, Registry, Tier, cache_key
+from sengol_api.resilience.clock import SYSTEM_CLOCK
+from sengol_api.resilience.options import above, whole
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+ANSWERS: Final = Cache(max_entries=1000, ttl=7200.0, stale_if_error=86_400.0)
+"""How answers are kept unless a caller says otherwise: two hours, and a day more for when nobody has a new one."""
+VECTORS: Final = Cache(max_entries=10_000, max_bytes=64 * 1024 * 1024, ttl=30 * 86_400.0)
+"""How vectors are kept: those of a model do not change."""
+
+_MOST_SCHEMAS = 64
+_CHANCE = Random()  # noqa: S311 - jitter is no secret
+_TIMEOUT = above(0).or_none()
+_RETRIES = whole(0, 20).or_none()
+_COUNT = whole(1)
+
+
+class OpenAIClient:
+    """Calls a model through whatever server speaks the OpenAI protocol, and keeps answering when it does not.
+
+    ::
+
+        async with OpenAIClient(OpenAIOptions(api_key=key)) as client:
+            answer = await client.chat_completion([{"role": "user", "content": "Name a risk of a public bucket."}])
+            print(answer.text, answer.source)
+
+    One for a process and its event loop. Its pipelines are in the registry: ``openai.chat`` and ``openai.embeddings`` (the caches),
+    ``openai.chat.<provider>`` and ``openai.embeddings.<provider>`` (retry, breaker, shared budget, bulkhead, timeout), and
+    ``openai.key.<provider>`` (the breaker of the account).
+
+    Args:
+        options: what is asked for, and from whom.
+        cache: how answers are kept; None: they are not, and nobody shares a call.
+        embedding_cache: how vectors are kept, in this process alone; None: they are not.
+        tier: a second tier behind the cache of answers.
+        registry: where its pipelines are found; one of its own by default.
+        clock: where its policies get their time from.
+        random: where they get chance from.
+        sdk: a configured ``openai.AsyncOpenAI`` for the first provider. It is not closed here.
+
+    Raises:
+        OptionsError: options that make no sense, or names that the registry has already.
+    """
+
+    def __init__(
+        self,
+        options: OpenAIOptions,
+        *,
+        cache: Cache | None = ANSWERS,
+        embedding_cache: Cache | None = VECTORS,
+        tier: Tier | None = None,
+        registry: Registry | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        random: Random = _CHANCE,
+        sdk: "AsyncOpenAI | None" = None,
+    ) -> None:
+        self.options = options
+        self.providers = options.chain(sdk)
+        self.registry = registry if registry is not None else Registry(clock=clock, random=random)
+        self._statistics = Statistics(options.prices or {})
+        ground = Ground(options, self._statistics, clock, random)
+        self._wiring = wired(self.providers, ground)
+        answers = None if cache is None else cached("chat", of_answers(cache, tier, options.fallback_ttl), ground)
+        vectors = None if embedding_cache is None else cached("embeddings", of_vectors(embedding_cache), ground)
+        self._answers = None if answers is None else Kept[Reply](answers)
+        self._vectors = TextVectors(self._wiring.embeddings, vectors, options)
+        self._pipelines = [*(each for each in (answers, vectors) if each is not None), *self._wiring.pipelines]
+        self._schemas: dict[str, AnswerSchema] = {}
+        self._listeners: dict[str, list[Listener]] = {}
+        self._registered = False
+        self._register()
+
+    @property
+    def model(self) -> str:
+        """The chat model that is asked first."""
+        return next((route.provider.model for route in self._wiring.chat.routes), "")
+
+    @property
+    def embedding_model(self) -> str:
+        """The model of all vectors."""
+        return self._vectors.model
+
+    # Its life
+
+    def _register(self) -> None:
+        if self._registered:
+            return
+        taken = [each.name for each in self._pipelines if each.name in self.registry]
+        if taken:
+            raise OptionsError(
+                "OpenAIClient", [f"the registry has {', '.join(taken)} already; give another name, or close that client"]
+            )
+        for pipeline in self._pipelines:
+            self.registry.add(pipeline)
+        self._registered = True
+
+    async def __aenter__(self) -> Self:
+        """Load the SDK now, rather than at the first request. What :meth:`aclose` closed can be entered again."""
+        self._register()
+        await self.warm()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def warm(self) -> None:
+        """Load the SDK, which takes a second or two, in a thread."""
+        for upstream in self._wiring.upstreams:
+            await upstream.sdk()
+
+    async def aclose(self) -> None:
+        """Close the connections, and leave the registry."""
+        for pipeline in self._pipelines if self._registered else ():
+            self.registry.remove(pipeline.name)
+        self._registered = False
+        for upstream in self._wiring.upstreams:
+            await upstream.close()
+
+    # What it does
+
+    async def chat_completion(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        model: str | None = None,
+        temperature: float | None = 0.3,
+        max_tokens: int | None = None,
+        prompt_version: str = "",
+        use_cache: bool = True,
+        skip_cache: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - of each attempt; the caller's deadline is a block
+        max_retries: int | None = None,
+        on_progress: Listener | None = None,
+    ) -> ChatAnswer:
+        """What the model says.
+
+        Args:
+            messages: ``role`` and ``content`` of each.
+            model: in place of the first provider's; fallbacks keep theirs.
+            temperature: 0 to 2; None leaves it out, for models that take none.
+            max_tokens: of the answer.
+            prompt_version: change it, and answers of before are not served any more.
+            use_cache: false neither reads nor keeps anything, and shares no call.
+            skip_cache: read nothing, and keep what comes.
+            timeout: seconds for an attempt, in place of the option.
+            max_retries: in place of the option.
+            on_progress: is told how the answer grows; the model then streams. Who joins the call of another hears of it as well, if
+                that one streams.
+
+        Raises:
+            OptionsError: arguments that no provider would take.
+            ModelError: there is no answer, and no old one that may be served.
+        """
+        ask = chat_ask(messages, temperature=temperature, max_tokens=max_tokens, model=model, prompt_version=prompt_version)
+        run = _run(timeout, max_retries)
+
+        async def make(run: Run) -> Reply:
+            return await self._wiring.chat.answer(ask, run)
+
+        found = await self._found(ask, make, run, on_progress, use_cache=use_cache, skip=skip_cache)
+        return ChatAnswer(**_told(found, run))
+
+    async def chat_json(  # noqa: D417 - the other arguments are those of chat_completion
+        self,
+        messages: Sequence[Mapping[str, str]],
+        schema: Mapping[str, Any],
+        *,
+        name: str,
+        check: Check | None = None,
+        model: str | None = None,
+        temperature: float | None = 0.3,
+        max_tokens: int | None = None,
+        prompt_version: str = "",
+        use_cache: bool = True,
+        skip_cache: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - of each attempt; the caller's deadline is a block
+        max_retries: int | None = None,
+        on_progress: Listener | None = None,
+    ) -> JsonAnswer:
+        """A value of a schema, from the model.
+
+        An answer that is not of the schema, or that ``check`` finds fault with, is given back to the model once, with the list of
+        problems. Only an answer without any is kept.
+
+        Args:
+            messages: as for :meth:`chat_completion`, and so is all that is not named here.
+            schema: JSON Schema of an object in the form of strict structured output.
+            name: of what is asked for: letters, digits, ``_`` and ``-``.
+            check: what is wrong with a value of the schema: a list of problems, in words that help the model; or an empty one.
+                A plain function, or a coroutine function.
+                Callers with the same messages and schema must have the same check, for they share answers: what it depends on
+                belongs into the messages or ``prompt_version``.
+
+        Raises:
+            OptionsError: arguments that no provider would take; a schema that is not strict.
+            InvalidJsonError: the answer, and its repair, have problems; the error has the better value and what is wrong with it.
+            ModelError: there is no answer, and no old one that may be served.
+        """
+        ask = chat_ask(
+            messages,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            model=model,
+            schema=self._schema(name, schema),
+            prompt_version=prompt_version,
+        )
+        run = _run(timeout, max_retries)
+
+        async def make(run: Run) -> Reply:
+            return await checked(self._wiring.chat, ask, check, run, self._statistics)
+
+        try:
+            found = await self._found(ask, make, run, on_progress, use_cache=use_cache, skip=skip_cache)
+        except InvalidJsonError as error:
+            own = error.for_caller(run.calls)
+        else:
+            return JsonAnswer(**_told(found, run), value=msgspec.json.decode(found.value.text))
+        raise own
+
+    async def generate_embedding(
+        self,
+        text: str,
+        *,
+        dimensions: int | None = None,
+        use_cache: bool = True,
+        skip_cache: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - of each attempt; the caller's deadline is a block
+        max_retries: int | None = None,
+    ) -> Vector:
+        """The vector of a text, float32. Arguments and errors are those of :meth:`batch_generate_embeddings`."""
+        (vector,) = await self.batch_generate_embeddings(
+            [text], dimensions=dimensions, use_cache=use_cache, skip_cache=skip_cache, timeout=timeout, max_retries=max_retries
+        )
+        return vector
+
+    async def batch_generate_embeddings(
+        self,
+        texts: Sequence[str],
+        batch_size: int | None = None,
+        concurrency: int = 3,
+        *,
+        dimensions: int | None = None,
+        use_cache: bool = True,
+        skip_cache: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - of each attempt; the caller's deadline is a block
+        max_retries: int | None = None,
+    ) -> list[Vector]:
+        """A vector for each text, in their order; float32, as the model gives it.
+
+        Texts that occur twice are asked for once, and those that are kept not at all. The others go in as few requests as the
+        limits of the options allow. A request that fails is tried again by itself. A text of too many tokens is embedded in parts,
+        and its vector is the mean of theirs, weighted by their tokens.
+
+        Args:
+            texts: none of them empty.
+            batch_size: most texts in one request; None: as the options say.
+            concurrency: requests under way at once.
+            dimensions: numbers of a vector; None: as the options say.
+            use_cache: false neither reads nor keeps anything, and shares no call.
+            skip_cache: read nothing, and keep what comes.
+            timeout: seconds for an attempt, in place of the option.
+            max_retries: in place of the option.
+
+        Raises:
+            OptionsError: a text is empty; numbers out of their range.
+            PartialEmbeddingsError: some texts have no vector; the error has those of the others.
+            ModelError: there is no vector.
+        """
+        numbers = {"batch_size": batch_size or 1, "concurrency": concurrency, "dimensions": dimensions or 1}
+        problems = [
+            f"{name}={value!r} is not allowed, it takes {_COUNT.words}"
+            for name, value in numbers.items()
+            if not _COUNT.accepts(value)
+        ]
+        if problems:
+            raise OptionsError("embeddings", problems)
+        return await self._vectors.of(
+            texts,
+            dimensions=dimensions or self.options.dimensions,
+            batch_size=batch_size,
+            concurrency=concurrency,
+            run=_run(timeout, max_retries),
+            use_cache=use_cache,
+            skip=skip_cache,
+        )
+
+    def get_stats(self) -> ClientStats:
+        """Requests, errors, tokens and their cost since the client was made."""
+        return self._statistics.snapshot(self._wiring.retries)
+
+    # Between the two
+
+    async def _found(
+        self, ask: ChatAsk, make: Make[Reply], run: Run, on_progress: Listener | None, *, use_cache: bool, skip: bool
+    ) -> Found[Reply]:
+        if not self._wiring.chat.routes:
+            raise OptionsError("chat request", ["no provider serves chat: set model (OPENAI_MODEL)"])
+        if self._answers is None or not use_cache:
+            run.listeners = [] if on_progress is None else [on_progress]
+            return Found(await make(run), "fresh", "", 0.0)
+        key = ask.key([route.provider for route in self._wiring.chat.routes])
+        with self._listening(key, on_progress, run):
+            return await self._answers.answer(key, make, run, skip=skip)
+
+    @contextmanager
+    def _listening(self, key: str, listener: Listener | None, run: Run) -> Iterator[None]:
+        """Listeners are known by the key of the answer: whoever makes it tells all of them."""
+        if listener is None:
+            run.listeners = self._listeners.get(key, run.listeners)
+            yield
+            return
+        all_of_them = run.listeners = self._listeners.setdefault(key, [])
+        all_of_them.append(listener)
+        try:
+            yield
+        finally:
+            all_of_them.remove(listener)
+            if not all_of_them and self._listeners.get(key) is all_of_them:
+                del self._listeners[key]
+
+    def _schema(self, name: str, schema: Mapping[str, Any]) -> AnswerSchema:
+        key = cache_key(name, schema)
+        made = self._schemas.get(key)
+        if made is None:
+            if len(self._schemas) >= _MOST_SCHEMAS:
+                self._schemas.clear()
+            made = self._schemas[key] = AnswerSchema(name, schema)
+        return made
+
+
+def _run(timeout: float | None, max_retries: int | None) -> Run:
+    problems = [
+        f"{name}={value!r} is not allowed, it takes {allowed.words}"
+        for name, value, allowed in (("timeout", timeout, _TIMEOUT), ("max_retries", max_retries, _RETRIES))
+        if not allowed.accepts(value)
+    ]
+    if problems:
+        raise OptionsError("call", problems)
+    return Run(timeout, max_retries)
+
+
+def _told(found: Found[Reply], run: Run) -> dict[str, Any]:
+    reply = found.value
+    return {
+        "text": reply.text,
+        "model": reply.model,
+        "provider": reply.provider,
+        "usage": reply.usage,
+        "source": found.source,
+        "reason": found.reason,
+        "age": found.age,
+        "calls": run.calls,
+    }

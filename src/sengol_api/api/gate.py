@@ -1,0 +1,85 @@
+"""Who is let in when there is more to do than can be done: admission by priority, with a limit that finds itself."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+from sengol_api.resilience import AdaptiveLimit, Admission, Pipeline, Priority, Registry, priority
+from sengol_api.review.errors import Problem, ValidationError
+
+T = TypeVar("T")
+Work = Literal["light", "heavy"]
+HEADER: Final = "x-priority"
+_NAMES: Final = {"critical": Priority.CRITICAL, "interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOptions:
+    """What is done at once.
+
+    Attributes:
+        least_heavy: pieces of heavy work (reviews, searches) that are let in at once however slow they are. Those that wait for a
+            model are slow without being a load, so there must be room for them.
+        most_heavy: at most so many.
+        light: pieces of light work at once.
+        queue: pieces of each that may wait for a place.
+        target_delay: seconds that one waits at most under overload.
+    """
+
+    least_heavy: int = 4
+    most_heavy: int = 256
+    light: int = 256
+    queue: int = 256
+    target_delay: float = 0.25
+
+
+class Gate:
+    """Lets work in by its class and priority.
+
+    Args:
+        options: what is done at once.
+        registry: where its pipelines are entered.
+    """
+
+    def __init__(self, options: GateOptions, registry: Registry | None = None) -> None:
+        least, most = options.least_heavy, max(options.most_heavy, options.least_heavy)
+        finder = AdaptiveLimit(initial=min(max(16, least), most), min_limit=least, max_limit=most)
+        places: dict[Work, int | AdaptiveLimit] = {"heavy": finder, "light": options.light}
+        self._pipelines = {
+            work: Pipeline(
+                f"admission.{work}",
+                Admission(max_concurrent=number, max_queue=options.queue, target_delay=options.target_delay),
+            )
+            for work, number in places.items()
+        }
+        if registry is not None:
+            for pipeline in self._pipelines.values():
+                registry.add(pipeline)
+
+    async def admit(self, work: Work, level: Priority, do: Callable[[], Awaitable[T]]) -> T:
+        """Do a piece of work when its turn comes.
+
+        Raises:
+            Overloaded: it does not come in time.
+        """
+        with priority(level, may_raise=True):
+            return await self._pipelines[work].call(do)
+
+
+def level_of(wish: str | None, own: Priority) -> Priority:
+    """The priority of a request: that of its operation, or a lower one that the client asks for.
+
+    Args:
+        wish: the X-Priority header.
+        own: priority of the operation.
+
+    Raises:
+        ValidationError: the header names no priority.
+    """
+    if wish is None:
+        return own
+    named = _NAMES.get(wish.strip().lower())
+    if named is None:
+        message = f"takes one of {', '.join(_NAMES)}, got {wish[:20]!r}"
+        raise ValidationError([Problem("X-Priority", message, "not_allowed")])
+    return min(named, own)

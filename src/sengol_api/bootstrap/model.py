@@ -1,0 +1,81 @@
+"""The language model and its embeddings, from the settings."""
+
+from dataclasses import dataclass
+
+from sengol_api.adapters.ladder import PatientEmbedder, PatientModel
+from sengol_api.adapters.openai import OpenAIClient, OpenAIEmbedder, OpenAIModel, OpenAIOptions, Provider
+from sengol_api.adapters.token_budget import BudgetedModel
+from sengol_api.data_dir import StartError
+from sengol_api.resilience import Cache, CircuitBreaker, OptionsError, RateStore, Registry, Tier
+from sengol_api.review.ports import LanguageModel
+from sengol_api.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParts:
+    """What a key brings.
+
+    Attributes:
+        client: to be opened and closed; its statistics are for health and metrics.
+        model: for questions; None where no chat model is set.
+        embedder: for vectors; None where this process makes them.
+    """
+
+    client: OpenAIClient
+    model: LanguageModel | None
+    embedder: OpenAIEmbedder | None
+
+    @property
+    def patient_embedder(self) -> PatientEmbedder | None:
+        """For descriptions and queries, which have a deadline."""
+        return None if self.embedder is None else PatientEmbedder(self.embedder)
+
+
+def breaker(settings: Settings) -> CircuitBreaker:
+    """The circuit breaker of every upstream."""
+    return CircuitBreaker(
+        failure_threshold=settings.circuit_breaker_failure_threshold,
+        success_threshold=settings.circuit_breaker_success_threshold,
+        reset_timeout=settings.circuit_breaker_timeout / 1000,
+        window=settings.circuit_breaker_monitoring_period / 1000,
+    )
+
+
+def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store: RateStore | None) -> ModelParts | None:
+    """The model of the settings; None without a key.
+
+    Args:
+        settings: OPENAI_*, CACHE_*, TOKENS_PER_DAY.
+        registry: where its pipelines are entered.
+        tier: a cache that replicas share.
+        store: counts the budgets of users for all replicas.
+
+    Raises:
+        StartError: the settings name a provider that cannot be asked.
+    """
+    if not settings.openai_api_key:
+        return None
+    try:
+        options = OpenAIOptions(
+            api_key=settings.openai_api_key,
+            base_url=settings.openai_base_url,
+            model=settings.openai_model,
+            embedding_model=settings.openai_embedding_model,
+            fallbacks=tuple(Provider(**each) for each in settings.fallbacks),
+            timeout=settings.openai_timeout / 1000,
+            max_retries=settings.openai_max_retries,
+            breaker=breaker(settings),
+        )
+        cache = Cache(
+            max_entries=settings.cache_max_size, ttl=float(settings.cache_model_ttl), stale_if_error=float(settings.cache_stale_ttl)
+        )
+        client = OpenAIClient(options, cache=cache if settings.cache_enabled else None, tier=tier, registry=registry)
+    except OptionsError as error:
+        raise StartError(f"OPENAI_*: {error}") from None
+    model: LanguageModel | None = None
+    if client.model:
+        model = PatientModel(OpenAIModel(client))
+        if settings.tokens_per_day:
+            model = BudgetedModel(model, settings.tokens_per_day, store=store, registry=registry)
+    embedder = OpenAIEmbedder(client, settings.openai_embedding_dimensions) if settings.embedded_by_provider else None
+    return ModelParts(client, model, embedder)

@@ -1,0 +1,138 @@
+"""The real server around a small service that starts in a moment: real store, toy corpus, and a main job that does what it is told.
+
+The first words of a description say what: ``slow 2.5`` (seconds, then the questions), ``never`` ends, ``deaf`` neither and hears no
+cancellation, ``block 3`` holds the event loop.
+"""
+
+import argparse
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.types import ASGIApp
+
+from sengol_api import server
+from sengol_api.adapters.argon2_hasher import Argon2Hasher
+from sengol_api.adapters.sql.audit import SqlAuditLog
+from sengol_api.adapters.sql.reviews import SqlReviewStore
+from sengol_api.adapters.sql.schema import migrate
+from sengol_api.adapters.sql.users import SqlUserStore
+from sengol_api.api.app import create_app
+from sengol_api.api.gate import Gate, GateOptions
+from sengol_api.api.limits import LimitOptions, Limits
+from sengol_api.api.services import Services
+from sengol_api.api.tokens import Tokens
+from sengol_api.bootstrap import open_database, utc_now
+from sengol_api.bootstrap.application import api_options, stand_in_order
+from sengol_api.data_dir import alone, ensure_data_dir, jwt_secret
+from sengol_api.observability.logging import configure
+from sengol_api.ops.background import Background
+from sengol_api.ops.drain import Drain
+from sengol_api.ops.health import Dependency, Health
+from sengol_api.ops.steering import Steering
+from sengol_api.resilience import CircuitBreaker, Registry
+from sengol_api.review.generate import Progress
+from sengol_api.review.search import SearchIncidents
+from sengol_api.settings import Settings, load
+from support.builders import make_vocabulary
+from support.toys import ToyWorld, toy_world
+
+PATIENCE = "SMALL_SERVICE_PATIENCE"
+
+
+class Told:
+    """The main job."""
+
+    def __init__(self, world: ToyWorld) -> None:
+        self._questions = world.answers(utc_now)
+
+    async def __call__(self, request, *, user_id="", on_progress=lambda _: None, skip_cache=False):
+        on_progress(Progress("areas", 1, 2))
+        word, _, rest = request.description.partition(" ")
+        match word:
+            case "slow":
+                await asyncio.sleep(float(rest.split()[0]))
+            case "never":
+                await asyncio.Event().wait()
+            case "block":
+                time.sleep(float(rest.split()[0]))  # noqa: ASYNC251 - this is what it is about
+            case "deaf":
+                while True:
+                    try:
+                        await asyncio.sleep(1000)
+                    except asyncio.CancelledError:
+                        continue
+        return await self._questions(request, user_id=user_id, skip_cache=True)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, supervised: bool) -> AsyncIterator[Services]:
+    """Everything that the operations need."""
+    database = open_database(settings)
+    hasher = Argon2Hasher()
+    with alone(ensure_data_dir(settings)):
+        await migrate(database)
+    world, registry = await toy_world(), Registry()
+    registry.pipeline("vectorSearch", CircuitBreaker())
+    drain = Drain(delay=settings.shutdown_drain_delay / 1000, timeout=settings.shutdown_timeout / 1000)
+    steering = Steering(registry, SqlAuditLog(database), now=utc_now)
+    await steering.begin()
+    async with Background() as background:
+        background.run("orders of administrators", steering.follow, every=0.1)
+        stand_in_order(drain, supervised=supervised, patience=float(os.environ.get(PATIENCE, "30")))
+        yield Services(
+            users=SqlUserStore(database),
+            reviews=SqlReviewStore(database),
+            hasher=hasher,
+            tokens=Tokens(jwt_secret(settings), seconds=3600, now=utc_now, others=settings.previous_secrets),
+            generate=Told(world),
+            search=SearchIncidents(world.knowledge.corpus, spaces=world.spaces, keywords=world.keywords),
+            corpus=world.knowledge.corpus,
+            vocabulary=make_vocabulary(),
+            attribution="Toy corpus",
+            registry=registry,
+            limits=Limits(LimitOptions(requests_per_minute=1_000_000, logins_per_minute=1_000_000)),
+            gate=Gate(GateOptions(least_heavy=64)),
+            now=utc_now,
+            started_at=utc_now(),
+            health=Health(
+                [Dependency(name="database", check=database.ping)],
+                registry,
+                required=["database"],
+                closed=lambda: drain.why_not_ready,
+            ),
+            steering=steering,
+            background=background,
+            drain=drain,
+        )
+    hasher.close()
+    await database.close()
+
+
+def application(*, supervised: bool = False) -> ASGIApp:
+    """What a server loads."""
+    settings = load()
+    configure(settings.log_level, settings.log_format)
+    return create_app(lambda: opened(settings, supervised=supervised), api_options(settings))
+
+
+def worker() -> ASGIApp:
+    """What a worker of the real parent loads."""
+    server.end_with_parent()
+    return application(supervised=True)
+
+
+def main() -> None:
+    """Serve with the options of ``sengol-api serve``."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--port", type=int)
+    options.add_argument("--data-dir")
+    options.add_argument("--workers", type=int, default=1)
+    given = options.parse_args()
+    server.run(load(port=given.port, data_dir=given.data_dir), workers=given.workers, target="support.small_service:worker")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Who is let in when there is more to do than can be done."""
+
+import asyncio
+
+import pytest
+
+from sengol_api.api.gate import Gate, GateOptions, level_of
+from sengol_api.resilience import Overloaded, Priority, Registry, current_priority
+from sengol_api.review.errors import ValidationError
+
+
+@pytest.mark.parametrize(
+    ("wish", "own", "level"),
+    [
+        (None, Priority.INTERACTIVE, Priority.INTERACTIVE),
+        ("batch", Priority.INTERACTIVE, Priority.BATCH),
+        (" Batch ", Priority.CRITICAL, Priority.BATCH),
+        ("critical", Priority.INTERACTIVE, Priority.INTERACTIVE),
+        ("interactive", Priority.BATCH, Priority.BATCH),
+    ],
+)
+def test_a_client_can_only_lower_the_priority_of_its_request(wish, own, level):
+    assert level_of(wish, own) is level
+
+
+@pytest.mark.parametrize("wish", ["", "urgent", "1", "batch, critical"])
+def test_a_priority_that_does_not_exist_is_told(wish):
+    with pytest.raises(ValidationError) as wrong:
+        level_of(wish, Priority.INTERACTIVE)
+    assert wrong.value.problems[0].path == "X-Priority"
+
+
+async def hold(gate, release, started, level=Priority.INTERACTIVE, work="heavy"):
+    async def do():
+        started.append(current_priority())
+        await release.wait()
+        return "done"
+
+    return await gate.admit(work, level, do)
+
+
+async def test_more_than_fits_waits_and_what_matters_least_gives_way():
+    gate, release, started = Gate(GateOptions(least_heavy=1, most_heavy=1, queue=2)), asyncio.Event(), []
+    levels = (Priority.INTERACTIVE, Priority.BATCH, Priority.BATCH, Priority.BATCH, Priority.CRITICAL)
+    tasks = [asyncio.create_task(hold(gate, release, started, level)) for level in levels]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    release.set()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(each, Overloaded) for each in ended] == [False, False, True, True, False]
+    assert ended[3].retry_after > 0
+    assert started == [Priority.INTERACTIVE, Priority.CRITICAL, Priority.BATCH]
+
+
+async def test_heavy_work_never_stands_in_the_way_of_light_work():
+    gate, release, started = Gate(GateOptions(least_heavy=1, most_heavy=1, queue=0)), asyncio.Event(), []
+    heavy = asyncio.create_task(hold(gate, release, started))
+    await asyncio.sleep(0)
+    assert await gate.admit("light", Priority.INTERACTIVE, lambda: asyncio.sleep(0, "there")) == "there"
+    release.set()
+    assert await heavy == "done"
+
+
+async def test_room_for_those_who_wait_for_a_model_is_never_taken_away():
+    registry = Registry()
+    Gate(GateOptions(least_heavy=64), registry)
+    assert registry.snapshot()["admission.heavy"]["admission"].limit == 64
