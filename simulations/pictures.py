@@ -43,17 +43,19 @@ def outage_day(table: Table, variants: Sequence[str], outage: tuple[float, float
     most = 1.2 * max(value or 0.0 for column in upstream.values() for value in table[column])
     spans = ((*outage, "total outage"), (*brown_out, "brown-out"))
 
-    def near(span: tuple[float, float], what: str, title: str) -> Panel:
+    def near(span: tuple[float, float], what: str, title: str, top: float, notes: Sequence[tuple[float, str]]) -> Panel:
+        middle = sum(span) / 2
         return Panel(
             title=title,
             x_name="time of day",
             y_name="calls per minute",
             lines=_lines(table, minutes, upstream, within=(span[0] - 10, span[1] + 20)),
             x_range=(span[0] - 10, span[1] + 20),
-            y_range=(0, most),
+            y_range=(0, top),
             x_step=15,
             x_label=_clock,
             spans=((*span, what),),
+            notes=[(middle, y, words) for y, words in notes],
         )
 
     def answers(span: tuple[float, float], what: str) -> Panel:
@@ -90,7 +92,26 @@ def outage_day(table: Table, variants: Sequence[str], outage: tuple[float, float
         "seven, and send the ailing service a fifth more calls instead of two fifths.",
         [
             [whole],
-            [near(outage, "total outage", "The outage"), near(brown_out, "30 % errors, latency × 10", "The brown-out")],
+            [
+                near(
+                    outage,
+                    "total outage",
+                    "The outage: calls that reach the service",
+                    most,
+                    [
+                        (0.655 * most, "retries alone: four times the offered calls"),
+                        (0.285 * most, "retries within their budget: a fifth more"),
+                        (0.035 * most, "with the circuit breaker: only its probes"),
+                    ],
+                ),
+                near(
+                    brown_out,
+                    "30 % errors, latency × 10",
+                    "The brown-out: calls that reach the service",
+                    0.45 * most,
+                    [(0.345 * most, "every retry: two fifths more"), (0.135 * most, "within the budget: a fifth more")],
+                ),
+            ],
             [answers(outage, "total outage"), answers(brown_out, "30 % errors, latency × 10")],
         ],
     )
@@ -111,7 +132,16 @@ def overload(table: Table, variants: Sequence[str], *, capacity: float, patience
     plateau = [second for second, rate in zip(seconds, table["rate"], strict=True) if rate == 10.0]
     spans = ((min(plateau), max(plateau), "10 × capacity"),)
 
-    def panel(title: str, name: str, lines: list[Line], most: float, *, least: float = 0.0, last: bool = False) -> Panel:
+    def panel(
+        title: str,
+        name: str,
+        lines: list[Line],
+        most: float,
+        notes: Sequence[tuple[float, float, str]] = (),
+        *,
+        least: float = 0.0,
+        last: bool = False,
+    ) -> Panel:
         return Panel(
             title=title,
             x_name="seconds" if last else "",
@@ -122,6 +152,7 @@ def overload(table: Table, variants: Sequence[str], *, capacity: float, patience
             x_step=20,
             spans=spans,
             logarithmic=least > 0,
+            notes=notes,
             height=190,
         )
 
@@ -134,9 +165,42 @@ def overload(table: Table, variants: Sequence[str], *, capacity: float, patience
         "callers that have gone; with each of the limits it stays at the capacity.",
         [
             [panel("Calls offered", "times capacity", _lines(table, seconds, {OFFERED: "rate"}), 13.5)],
-            [panel(f"Goodput: answers in time, of a capacity of {capacity:g}/s", "answers/s", goodput, 1.4 * capacity)],
-            [panel(f"Median latency at the service; callers wait {patience:g} s", "seconds", latency, 60.0, least=0.05)],
-            [panel("Calls at once that are allowed", "limit", _lines(table, seconds, limited), 140.0, last=True)],
+            [
+                panel(
+                    f"Goodput: answers in time, of a capacity of {capacity:g}/s",
+                    "answers/s",
+                    goodput,
+                    1.4 * capacity,
+                    [
+                        (110, 0.08 * capacity, "no limit: all work is done for callers who have gone"),
+                        (110, 0.8 * capacity, "any limit: the service goes on at its capacity"),
+                    ],
+                )
+            ],
+            [
+                panel(
+                    f"Median latency at the service; callers wait {patience:g} s",
+                    "seconds (log)",
+                    latency,
+                    60.0,
+                    [
+                        (110, 4.0, "no limit: the line at the service is full"),
+                        (110, 0.33, "AIMD: learns from timeouts alone"),
+                        (110, 0.075, "Vegas, Gradient2: keep the line short"),
+                    ],
+                    least=0.05,
+                )
+            ],
+            [
+                panel(
+                    "Calls at once that are allowed",
+                    "limit",
+                    _lines(table, seconds, limited),
+                    140.0,
+                    [(110, 33, "Vegas, Gradient2: a little more than the ten that are worked on"), (195, 102, "AIMD")],
+                    last=True,
+                )
+            ],
         ],
     )
 

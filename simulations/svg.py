@@ -17,6 +17,7 @@ STYLE = """
   .span { fill: #d55e00; opacity: .10; }
   text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2430; } .soft { fill: #565d6b; }
   .title { font-size: 16px; font-weight: 600; } .head { font-size: 13px; font-weight: 600; }
+  .note { font-size: 11px; font-style: italic; }
   .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; }"""
 STYLE_DARK = """
     .sheet { fill: #0f141b; } .frame { stroke: #414a57; } .grid { stroke: #252c36; } .span { fill: #ff8c42; opacity: .14; }
@@ -48,6 +49,7 @@ class Panel:
         x_label: how a tick of the x axis is written.
         x_step: distance of its ticks.
         spans: shaded times: from, to, and what happens then.
+        notes: words beside lines: where their middle is, in the units of the axes, and what they say.
         logarithmic: whether the y axis is.
         height: of the whole panel, pixels.
         share: of the width of its row.
@@ -62,6 +64,7 @@ class Panel:
     x_step: float
     x_label: Callable[[float], str] = "{:g}".format
     spans: Sequence[tuple[float, float, str]] = field(default=())
+    notes: Sequence[tuple[float, float, str]] = field(default=())
     logarithmic: bool = False
     height: int = 220
     share: float = 1.0
@@ -149,6 +152,8 @@ class _Drawing:
             yield f'<path {look} d="{"".join(path)}"/>'
         for begin, end, words in self.panel.spans:
             yield _text((self.x(begin) + self.x(end)) / 2, self.top + 14, words, "soft", "middle")
+        for x, y, words in self.panel.notes:
+            yield _text(self.x(x), self.y(y), words, "note", "middle")
 
 
 def _legend(names: Sequence[str], top: float) -> tuple[list[str], float]:

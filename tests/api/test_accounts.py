@@ -1,7 +1,11 @@
 """Registering and logging in."""
 
+import asyncio
+
+import argon2
 import pytest
 
+from sengol_api.adapters.argon2_hasher import LIMIT, THREADS, Argon2Hasher
 from support.wire import assert_error, problems
 
 PASSWORD = "a long passphrase"
@@ -138,3 +142,31 @@ async def test_nobody_makes_themselves_an_administrator(stranger):
 @pytest.mark.parametrize("email", ["a\x00b@example.com", "' OR 1=1 --", "x" * 254])
 async def test_a_strange_address_at_the_log_in_is_only_a_wrong_one(api, email):
     assert_error(await login(api, email), "AUTHENTICATION_ERROR")
+
+
+async def test_more_log_ins_at_once_than_can_be_checked_are_told_to_wait_and_nobody_else_is(make_api):
+    release = asyncio.Event()
+
+    class Flooded(Argon2Hasher):
+        async def _in_thread(self, work, *args):
+            await release.wait()
+            return await super()._in_thread(work, *args)
+
+    hasher = Flooded(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    api = await make_api()
+    api.headers = await api.register()
+    flooded = await make_api(hasher=hasher)
+    try:
+        flood = [asyncio.create_task(login(flooded)) for _ in range(THREADS + LIMIT.max_queue + 5)]
+        done, _ = await asyncio.wait(flood, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        refused = await done.pop()
+        assert "retryAfter" in assert_error(refused, "OVERLOADED")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (await flooded.client.get("/api/review", headers=api.headers)).status_code == 200
+        release.set()
+        statuses = [answer.status_code for answer in await asyncio.gather(*flood)]
+        assert set(statuses) == {200, 503}
+        assert statuses.count(200) >= THREADS + LIMIT.max_queue
+    finally:
+        release.set()
+        hasher.close()

@@ -22,7 +22,7 @@ async def test_a_description_is_enough(api):
     metadata = data["generationMetadata"]
     assert metadata["timestamp"] == "2026-11-24T12:00:00.000Z"
     assert (metadata["cache"], metadata["degraded"], metadata["deadlineMs"]) == ("miss", [], 120_000)
-    assert (metadata["llmModel"], metadata["corpusVersion"]) == (None, "corpus-1")
+    assert (metadata["llmModel"], metadata["corpusVersion"], metadata["attribution"]) == (None, "corpus-1", "Toy corpus")
 
 
 async def test_every_question_has_its_own_incidents_and_a_weight_that_recomputes(api):
@@ -74,6 +74,13 @@ async def test_values_that_mean_nothing_are_told(api):
     data = await api.generated(await api.review(), jurisdictions=["Atlantis"], industry="alchemy")
     told = {(value["field"], value["value"]) for value in data["generationMetadata"]["unrecognised"]}
     assert told == {("jurisdictions", "Atlantis"), ("industry", "alchemy")}
+
+
+async def test_what_was_left_out_for_want_of_a_word_is_told(api):
+    hints = (await api.generated(await api.review()))["generationMetadata"]["hints"]
+    assert any("jurisdictions" in hint for hint in hints)
+    said = {"jurisdictions": ["Germany"], "industry": "hospital", "dataTypes": ["phi"]}
+    assert (await api.generated(await api.review(), **said))["generationMetadata"]["hints"] == []
 
 
 async def test_generating_keeps_nothing(api):

@@ -1,5 +1,6 @@
 """Bodies that are no JSON, huge, deep or otherwise not meant well: told in the one shape, never a fault."""
 
+import asyncio
 import json
 import logging
 
@@ -131,3 +132,21 @@ async def test_a_body_in_many_small_parts_is_one_body(api):
     headers = [("Content-Type", "application/json"), *api.headers.items()]
     call = await api.exchange("POST", "/api/review", headers, [b"{", b"", b'"name"', b': "in', b' parts"}', b""]).run()
     assert (call.status, json.loads(call.content)["data"]["name"]) == (201, "in parts")
+
+
+async def test_a_body_that_does_not_come_is_given_its_time_and_no_more(api, monkeypatch):
+    monkeypatch.setattr("sengol_api.api.dispatch.BODY_SECONDS", 0.1)
+    headers = [("Content-Type", "application/json"), ("Content-Length", "100"), *api.headers.items()]
+    call = api.exchange("POST", "/api/review", headers, [b"{"])
+
+    async def first_part_and_no_more():
+        if call._body:
+            return {"type": "http.request", "body": call._body.pop(), "more_body": True}
+        return await asyncio.Event().wait()
+
+    call._receive = first_part_and_no_more
+    async with asyncio.timeout(20):
+        await call.run()
+    body = json.loads(call.content)
+    assert (call.status, body["code"]) == (408, "TIMEOUT_ERROR")
+    assert body["metadata"] == {"bodySeconds": 0.1, "receivedBytes": 1}

@@ -1,11 +1,14 @@
 """``PasswordHasher``: argon2id, here with cheap parameters."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 
 import argon2
 import pytest
 
-from sengol_api.adapters.argon2_hasher import Argon2Hasher
+from sengol_api.adapters.argon2_hasher import LIMIT, THREADS, Argon2Hasher
+from sengol_api.resilience import BulkheadFull
 
 
 @pytest.fixture
@@ -50,4 +53,60 @@ async def test_by_default_the_cost_is_that_of_rfc_9106():
     try:
         assert "m=65536,t=3,p=4" in await hasher.hash("a long passphrase")
     finally:
+        hasher.close()
+
+
+class Held:
+    """A hasher that takes as long as the test wants."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.running = 0
+        self.most = 0
+        self._lock = threading.Lock()
+
+    def hash(self, password: str) -> str:
+        if password == "the password of nobody":
+            return "hash of nobody"
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.release.wait(60)
+        with self._lock:
+            self.running -= 1
+        return "hash"
+
+
+async def test_of_a_flood_some_wait_in_line_the_rest_is_refused_at_once_and_all_other_threads_stay_free():
+    hasher = Argon2Hasher(held := Held())
+    try:
+        flood = [asyncio.create_task(hasher.hash(f"password {number}")) for number in range(500)]
+        done, waiting = await asyncio.wait(flood, timeout=1, return_when=asyncio.FIRST_EXCEPTION)
+        assert await asyncio.to_thread(lambda: "free") == "free"
+        held.release.set()
+        outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    finally:
+        held.release.set()
+        hasher.close()
+    assert done
+    assert len(waiting) == THREADS + LIMIT.max_queue
+    assert outcomes.count("hash") == THREADS + LIMIT.max_queue
+    assert all(isinstance(outcome, BulkheadFull) for outcome in outcomes if outcome != "hash")
+    assert held.most == THREADS
+
+
+async def test_one_that_gave_up_waiting_leaves_its_place_to_the_next():
+    hasher = Argon2Hasher(held := Held())
+    try:
+        line = [asyncio.create_task(hasher.hash("password")) for _ in range(THREADS + LIMIT.max_queue)]
+        await asyncio.sleep(0)
+        line[-1].cancel()
+        await asyncio.wait([line[-1]])
+        late = asyncio.create_task(hasher.hash("password"))
+        await asyncio.sleep(0)
+        held.release.set()
+        assert await late == "hash"
+        await asyncio.gather(*line, return_exceptions=True)
+    finally:
+        held.release.set()
         hasher.close()

@@ -1,5 +1,6 @@
-"""``VectorIndex``: the embedded one, pgvector on a real PostgreSQL, and a plain one that says what exact means."""
+"""``VectorIndex``: embedded, d-vecDB (fake and real), pgvector on a real PostgreSQL, and a plain one that says what exact means."""
 
+import uuid
 from functools import partial
 from inspect import isawaitable
 
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sengol_api.adapters.dvecdb import DvecdbClient, DvecdbIndex, DvecdbOptions, InMemoryRecords
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.review.ports import Hit
+
+pytest_plugins = ["support.fixtures"]
 
 
 class BruteForce:
@@ -63,12 +67,41 @@ def pgvector_by_index(request):
     return partial(request.getfixturevalue("pgvector"), rows_per_candidate=0)
 
 
+def fake_dvecdb(request):
+    return request.getfixturevalue("over_dvecdb")(request.getfixturevalue("a_fake_dvecdb"))
+
+
+def real_dvecdb(request):
+    return request.getfixturevalue("over_dvecdb")(request.getfixturevalue("real_dvecdb"))
+
+
 IMPLEMENTATIONS = [
     pytest.param(embedded),
     pytest.param(brute_force),
     pytest.param(pgvector, marks=pytest.mark.postgres),
     pytest.param(pgvector_by_index, marks=pytest.mark.postgres),
+    pytest.param(fake_dvecdb),
+    pytest.param(real_dvecdb, marks=pytest.mark.dvecdb),
 ]
+
+
+@pytest.fixture
+async def over_dvecdb():
+    """Makes an index over a server of d-vecDB; its clients are closed afterwards."""
+    clients = []
+
+    def over(server):
+        async def make(ids, vectors):
+            options = DvecdbOptions(host="127.0.0.1", port=server.port, collection=f"c{uuid.uuid4().hex[:20]}", dimension=8)
+            clients.append(client := DvecdbClient(options, records=InMemoryRecords(ids, vectors, embedder="toy")))
+            assert await client.ready(60)
+            return DvecdbIndex(client, ExactIndex(ids, vectors))
+
+        return make
+
+    yield over
+    for client in clients:
+        await client.close()
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

@@ -170,7 +170,8 @@ def test_a_request_id_forges_no_line_of_the_log_and_no_header(server, forged):
     assert "forged" not in server.errors
 
 
-def test_ten_thousand_idle_connections_do_not_keep_anybody_else_out(server):
+def test_ten_thousand_idle_connections_do_not_keep_anybody_else_out(shared_small):
+    server = shared_small(HEADER_TIMEOUT="600000").wait_until_ready()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     due = IDLE + 1000
     if hard != resource.RLIM_INFINITY and hard < due:

@@ -45,7 +45,7 @@ def log_output(level: str = "info", style: Any = "json", stream: io.StringIO | N
     """Logging as a worker configures it, onto a stream in memory; everything is as it was afterwards."""
     before = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in map(logging.getLogger, _LOGGERS)]
     hooks = [(where, name, getattr(where, name)) for where, name in _HOOKS]
-    raised = logging.raiseExceptions
+    flags = {name: getattr(logging, name) for name in ("raiseExceptions", "logThreads", "logMultiprocessing", "logProcesses")}
     sys.stderr = stream = stream or io.StringIO()
     try:
         configure(level, style)
@@ -54,7 +54,8 @@ def log_output(level: str = "info", style: Any = "json", stream: io.StringIO | N
         for sink in sinks():
             sink.close()
         logging.captureWarnings(capture=False)
-        logging.raiseExceptions = raised
+        for name, flag in flags.items():
+            setattr(logging, name, flag)
         for where, name, hook in hooks:
             setattr(where, name, hook)
         for logger, least, handlers, propagate in before:

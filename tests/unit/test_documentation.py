@@ -40,6 +40,15 @@ def test_every_link_between_pages_leads_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+def test_every_test_that_the_threat_model_names_is_there():
+    text = (DOCS / "operations" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 30
+    for file, function in named:
+        assert (ROOT / file).exists(), file
+        assert not function or re.search(rf"def {function}\(", (ROOT / file).read_text(encoding="utf-8")), f"{file}::{function}"
+
+
 def test_decisions_are_numbered_once():
     numbers = [path.name[:4] for path in (DOCS / "decisions").glob("*.md")]
     assert len(numbers) == len(set(numbers))

@@ -195,3 +195,18 @@ def test_every_variable_says_what_it_takes_and_is_for():
         "OPENAI_API_KEY",
         "OPENAI_FALLBACKS",
     }
+
+
+def test_keys_that_only_check_are_a_list_each_of_them_long_enough_and_none_is_shown():
+    first, second = "a" * 32, "b" * 40
+    assert load({"JWT_PREVIOUS_SECRETS": f"{first}, {second},"}).previous_secrets == (first, second)
+    with pytest.raises(SettingsError) as caught:
+        load({"JWT_PREVIOUS_SECRETS": f"{first},canary"})
+    assert "JWT_PREVIOUS_SECRETS: got a key of 6 characters; each takes at least 32" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_what_a_replica_cannot_do_without_is_a_list_that_may_be_empty():
+    assert load({}).required == ("database",)
+    assert load({"READINESS_REQUIRES": " database , dvecdb"}).required == ("database", "dvecdb")
+    assert load({"READINESS_REQUIRES": ","}).required == ()

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sengol_api.api.errors import ShuttingDownError, describe, respond
@@ -38,33 +37,36 @@ class InFlight:
         if drain is None or scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(drain, scope, send)
         if drain.phase is Phase.CUTTING:
-            await answer.stopped(receive)
+            await _Answer(drain, scope, send, Ticket(None)).stopped(receive)
             return
-        with drain.ticket() as ticket:
-            answer.ticket = ticket
-            try:
-                await self._app(scope, receive, answer.send)
-                if ticket.cut:
-                    await asyncio.sleep(0)  # it was done already: let the cancellation come here, and not after us
-            except asyncio.CancelledError:
-                if not ticket.cut:
-                    raise  # somebody else's
+        ticket = drain.enter()
+        answer = _Answer(drain, scope, send, ticket)
+        try:
+            await self._app(scope, receive, answer.send)
             if ticket.cut:
-                if ticket.task is not None:
-                    ticket.task.uncancel()
-                await answer.stopped(receive)
+                await asyncio.sleep(0)  # it was done already: let the cancellation come here, and not after us
+        except asyncio.CancelledError:
+            if not ticket.cut:
+                raise  # somebody else's
+        finally:
+            drain.leave(ticket)
+        if ticket.cut:
+            if ticket.task is not None:
+                ticket.task.uncancel()
+            await answer.stopped(receive)
 
 
 class _Answer:
     """How far the answer to one request is."""
 
-    def __init__(self, drain: Drain, scope: Scope, send: Send) -> None:
+    __slots__ = ("_begun", "_drain", "_ended", "_events", "_scope", "_send", "_ticket")
+
+    def __init__(self, drain: Drain, scope: Scope, send: Send, ticket: Ticket) -> None:
         self._drain = drain
         self._scope = scope
         self._send = send
-        self.ticket: Ticket | None = None
+        self._ticket = ticket
         self._begun = False
         self._ended = False
         self._events = False
@@ -73,19 +75,19 @@ class _Answer:
         """Pass on a part of the answer."""
         if message["type"] == "http.response.start":
             self._begun = True
-            self._start(message)
+            for name, value in message["headers"]:
+                if name == b"content-type" and value.startswith(b"text/event-stream"):
+                    self._events_begin()
+            if self._drain.draining:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
         elif not message.get("more_body", False):
             self._ended = True
         await self._send(message)
 
-    def _start(self, message: Message) -> None:
-        headers = MutableHeaders(scope=message)
-        if self._drain.draining:
-            headers["Connection"] = "close"
-        if headers.get("content-type", "").startswith("text/event-stream"):
-            self._events = True
-            if self.ticket is not None and self._scope["state"].get(ENDLESS):
-                self._drain.endless(self.ticket)
+    def _events_begin(self) -> None:
+        self._events = True
+        if self._scope["state"].get(ENDLESS):
+            self._drain.endless(self._ticket)
 
     async def stopped(self, receive: Receive) -> None:
         """Say why there is no answer, or no more of it, as far as it can still be said."""

@@ -32,7 +32,8 @@ class Security:
     def __init__(self, app: ASGIApp, *, hsts_seconds: int = 0) -> None:
         self._app = app
         hsts = ((b"strict-transport-security", b"max-age=%d; includeSubDomains" % hsts_seconds),) if hsts_seconds else ()
-        self._headers = dict((*_HEADERS, *hsts))
+        self._headers = (*_HEADERS, *hsts)
+        self._names = frozenset(name for name, _ in self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
@@ -42,13 +43,14 @@ class Security:
 
         async def sender(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = list(message["headers"])
-                own = {name.lower() for name, _ in headers}
-                headers += [(name, value) for name, value in self._headers.items() if name not in own]
-                message["headers"] = headers
+                own = {name for name, _ in message["headers"] if name in self._names}
+                added = self._headers if not own else [header for header in self._headers if header[0] not in own]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
-        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        size = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
         if size > LONGEST_HEAD:
             error = HeadersTooLargeError(
                 f"The headers take {size} bytes together, more than the {LONGEST_HEAD} that a request may have.",

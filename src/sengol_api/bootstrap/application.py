@@ -82,7 +82,7 @@ def application(workers: Path | None = None, *, supervised: bool = False) -> ASG
         try:
             with progress_bar() as bar:
                 await prepare(settings, bar)
-            async with open_services(settings, telemetry.rungs.count) as services:
+            async with open_services(settings, telemetry) as services:
                 _settle()
                 stand_in_order(services.drain, supervised=supervised)
                 yield services

@@ -1,6 +1,6 @@
 """Everything that the operations need, wired."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -25,6 +25,7 @@ from sengol_api.bootstrap.model import ModelParts, model_parts
 from sengol_api.bootstrap.shared import open_shared, share_breakers
 from sengol_api.bootstrap.spaces import ProviderSpace
 from sengol_api.data_dir import jwt_secret
+from sengol_api.observability.telemetry import Telemetry
 from sengol_api.ops.background import Background
 from sengol_api.ops.drain import Drain
 from sengol_api.ops.steering import INTERVAL as LOOK_AT_ORDERS
@@ -38,25 +39,20 @@ from sengol_api.settings import Settings
 ROOM_FOR_MODEL: Final = 64
 """Reviews that are let in at once where they wait for a model, however long that takes: to wait is no load."""
 
-OnServed = Callable[[str, str], None]
-
-
-def _untold(_dependency: str, _rung: str) -> None:
-    """Nobody counts."""
-
 
 @asynccontextmanager
-async def open_services(settings: Settings, on_served: OnServed = _untold) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, telemetry: Telemetry | None = None) -> AsyncIterator[Services]:
     """Everything that the operations need, from a prepared database.
 
     Args:
         settings: where, and how.
-        on_served: is told of each rung that an answer was made from: dependency, rung.
+        telemetry: counts what answers were made from and what they cost; by default for nobody.
 
     Raises:
         StartError: the database holds no corpus yet, or READINESS_REQUIRES names what is no dependency.
     """
     started_at = utc_now()
+    telling = telemetry or Telemetry()
     registry = Registry()
     drain = Drain(delay=settings.shutdown_drain_delay / 1000, timeout=settings.shutdown_timeout / 1000)
     async with AsyncExitStack() as stack:
@@ -69,9 +65,12 @@ async def open_services(settings: Settings, on_served: OnServed = _untold) -> As
         model = model_parts(settings, registry, shared.tier, shared.rates)
         if model is not None:
             stack.push_async_callback(model.client.aclose)
+            telling.usage.follow(model.client.get_stats)
         background = await stack.enter_async_context(Background())
+        if model is not None:
+            background.run("the SDK of the model", model.client.warm)
         corpus, vocabulary = known.knowledge.corpus, known.knowledge.vocabulary
-        indexes = Indexes(settings, corpus.version, registry, shared, stack)
+        indexes = Indexes(settings, database, corpus.version, registry, shared, stack)
         spaces = await prefer(settings, known, model, database, indexes, background)
         chat = None if model is None else model.model
         assistant = None if chat is None else Assistant(chat, known.embedder.embed_now)
@@ -82,7 +81,7 @@ async def open_services(settings: Settings, on_served: OnServed = _untold) -> As
             ttl=float(settings.cache_ttl),
             stale=float(settings.cache_stale_ttl),
         )
-        answers = Answers(work, options, registry=registry, on_served=on_served)
+        answers = Answers(work, options, registry=registry, on_served=telling.rungs.count)
         health = look_after(dependencies(database, known, shared, model, indexes), registry, settings, drain)
         steering = Steering(registry, SqlAuditLog(database), now=utc_now)
         await steering.begin()

@@ -1,6 +1,7 @@
 """The spaces of vectors: the local one at once, the preferred one as soon as it is whole."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from sengol_api.adapters.sql.vectors import SqlVectors
 from sengol_api.review.area import Area
 from sengol_api.review.ports import Embedder, VectorIndex, Vectors
 from sengol_api.review.space import Space, Spaces, like
+
+BATCH: Final = 1024
+"""Incidents per request to the provider."""
 
 MakeIndex = Callable[[Embedder, ExactIndex], Awaitable[VectorIndex]]
 """The index of an embedder's vectors, with the embedded one below it."""
@@ -43,7 +47,7 @@ class ProviderSpace:
     ) -> None:
         self._embedder = embedder
         self._vectors = SqlVectors(database)
-        self._builder = VectorBuilder(self._vectors, embedder)
+        self._builder = VectorBuilder(self._vectors, embedder, batch=BATCH)
         self._spaces = spaces
         self._make_index = make_index
         self._areas = areas

@@ -149,6 +149,7 @@ def configure(level: str, style: Literal["auto", "json", "console"], *, threaded
         server.propagate = True
         server.setLevel(logging.WARNING)
     logging.raiseExceptions = False
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False  # nobody shows what these would look up
     logging.captureWarnings(capture=True)
     sys.unraisablehook = _unraisable
     threading.excepthook = _in_thread

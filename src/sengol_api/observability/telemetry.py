@@ -6,7 +6,7 @@
     async with telemetry.running():              # in the event loop of the worker
         observe(registry, telemetry)             # every pipeline, of today and to come
         telemetry.rungs.count("vector index", "embedded")
-        telemetry.usage.tokens("gpt-4o", "input", 812)
+        telemetry.usage.follow(client.get_stats)
         telemetry.collect_from(more)             # any function that gives samples of families in the CATALOGUE
         page = await telemetry.exposition()      # of all workers, in Prometheus's text format
         answers = await telemetry.host.ask("status")
@@ -166,7 +166,9 @@ class Telemetry:
 
     async def exposition(self) -> bytes:
         """The metrics of all workers in Prometheus's text format."""
-        return exposition(await self.everywhere())
+        samples = await self.everywhere()
+        await asyncio.sleep(0)  # some milliseconds each: a request in between need not wait for both
+        return exposition(samples)
 
 
 def _readable(document: Any) -> Samples:

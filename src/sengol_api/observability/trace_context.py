@@ -82,6 +82,13 @@ def inject(headers: MutableMapping[str, str]) -> None:
             headers["tracestate"] = context.state
 
 
+def outgoing() -> dict[str, str]:
+    """The headers by which a call goes on with the present trace; empty outside of one."""
+    headers: dict[str, str] = {}
+    inject(headers)
+    return headers
+
+
 def annotate(attributes: Mapping[str, str | int | float | bool]) -> None:
     """Put facts on the present span, if there is one: counts, codes, names of models; never content."""
     context = current.get()

@@ -4,7 +4,8 @@ A text that was put together at run time may hold anything: a prompt, a row, a v
 an error and where it was raised are always told, and its text only where nobody outside can have written it:
 
 * it is a literal of the very code that raised it: ``raise RuntimeError("no task is running")``;
-* its class vouches for its texts: errors of the toolkit, and those of the service that say what failed;
+* its class vouches for its texts: errors of the toolkit, those of the service that say what failed, and those with an attribute
+  ``loggable`` that is true;
 * it is a code of the operating system or of a database.
 
 Everything else is withheld. The same holds for log lines of other libraries: their literal parts and numbers are shown.
@@ -55,7 +56,7 @@ def text_of(error: BaseException) -> str:
 
 
 def _text_of(error: BaseException) -> str:
-    if isinstance(error, _VOUCHED_FOR):
+    if isinstance(error, _VOUCHED_FOR) or getattr(type(error), "loggable", None) is True:
         return str(error)
     if codes := list(_codes(error)):
         return ", ".join(codes)

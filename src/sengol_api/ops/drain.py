@@ -10,8 +10,7 @@ It ends as soon as the server says that all connections are closed, however far 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -95,15 +94,15 @@ class Drain:
         """Whether the end has begun: connections are not kept for another request."""
         return self.phase is not Phase.SERVING
 
-    @contextmanager
-    def ticket(self) -> Iterator[Ticket]:
-        """Hold one while a request is being answered, in the task that does it."""
+    def enter(self) -> Ticket:
+        """Begin to answer a request, in the task that does it; it is in flight until :meth:`leave`."""
         ticket = Ticket(asyncio.current_task())
         self._tickets.add(ticket)
-        try:
-            yield ticket
-        finally:
-            self._tickets.discard(ticket)
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """The request is answered."""
+        self._tickets.discard(ticket)
 
     def endless(self, ticket: Ticket) -> None:
         """This request is an event stream without an end of its own: it is cut as soon as no new connections are taken."""

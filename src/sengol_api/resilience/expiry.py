@@ -79,11 +79,11 @@ class Expiry:
         when = math.ceil((now + limit) / step) * step
         group = timers.by_time.get(when)
         if group is None:
-            group = timers.by_time[when] = {}
             if timers.exact:
                 loop.call_at(when, timers.fire, when)
             else:
                 loop.call_later(when - now, timers.fire, when)
+            group = timers.by_time[when] = {}  # not before: a timer that cannot be set must not leave a group without one
         group[self] = None
         self._group = group
 

@@ -96,28 +96,38 @@ class GenerateQuestions:
         canonical = json.dumps([parts, versions, as_of.isoformat()], sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    async def __call__(self, request: ReviewRequest, *, as_of: dt.date, on_progress: OnProgress = unheard) -> Generated:
+    async def __call__(
+        self,
+        request: ReviewRequest,
+        *,
+        as_of: dt.date,
+        on_progress: OnProgress = unheard,
+        on_evidence: Callable[[Generated], None] = lambda _: None,
+    ) -> Generated:
         """Answer a request with all that is there.
 
         Args:
             request: what the reviewer said.
             as_of: the date as of which regimes are judged.
             on_progress: is told of each step.
+            on_evidence: is given the answer that evidence makes, before a model is asked, which may take too long.
         """
         with collect() as provenance:
-            return await self._generate(request, as_of, on_progress, self._spaces, self._assistant, provenance)
+            return await self._generate(request, as_of, on_progress, on_evidence, self._spaces, self._assistant, provenance)
 
     async def from_evidence(self, request: ReviewRequest, *, as_of: dt.date, degraded: Degradation) -> Generated:
         """Answer a request with what lies in this process alone, labelled with the reason."""
         with collect() as provenance:
             provenance.note(degraded.dependency, degraded.served, degraded.reason)
-            return await self._generate(request, as_of, unheard, Spaces(self._spaces.local), None, provenance)
+            spaces = Spaces(self._spaces.local)
+            return await self._generate(request, as_of, unheard, lambda _: None, spaces, None, provenance)
 
     async def _generate(
         self,
         request: ReviewRequest,
         as_of: dt.date,
         on_progress: OnProgress,
+        on_evidence: Callable[[Generated], None],
         spaces: Spaces,
         assistant: Assistant | None,
         provenance: Provenance,
@@ -142,16 +152,21 @@ class GenerateQuestions:
         )
         on_progress(Progress("weights", len(asked), len(asked)))
         questions: Sequence[Question] = [each.question for each in asked]
+        matches = {each.question.id: each.matches for each in (*asked, *offered)}
+
+        async def finished(questions: Sequence[Question], model: str | None) -> Generated:
+            return await asyncio.to_thread(self._finished, questions, matches, facts, regimes, as_of, model, provenance)
+
         model = None
         if assistant is not None:
+            on_evidence(await finished(questions, None))
             fits = {area.id: fit.score for area, fit in plan.chosen}
             free = places(questions, [each.question for each in offered], fits, plan.quota)
             assisted = await assist(assistant.model, questions, free, facts, embed=assistant.embed)
             questions = assisted.questions
             model = _told(assisted.outcomes, provenance)
             on_progress(Progress("model", len(questions), len(questions)))
-        matches = {each.question.id: each.matches for each in (*asked, *offered)}
-        return await asyncio.to_thread(self._finished, questions, matches, facts, regimes, as_of, model, provenance)
+        return await finished(questions, model)
 
     def _plan(self, request: ReviewRequest, facts: SystemFacts, regimes: Mapping[str, Regime], description: Vectors) -> _Plan:
         """In the local space: what is asked must not depend on who answers."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sengol_api.api.tokens import ISSUER, Tokens
+from sengol_api.api.tokens import ISSUER, Tokens, key_id
 from sengol_api.review.errors import AuthenticationError
 
 SECRET = "the secret of these tests, long enough for HS256"
@@ -122,3 +122,68 @@ def test_no_answer_tells_the_token_or_the_key():
     message = refused("Bearer " + forge({"iss": "another"}))
     assert "ey" not in message.split()
     assert SECRET not in message
+
+
+# --- keys and their rotation
+
+NEXT = "the secret that comes after this one, long enough too"
+
+
+def header_of(token):
+    return jwt.get_unverified_header(token)
+
+
+def keyed(secret=SECRET, *others):
+    return Tokens(secret, seconds=3600, now=Clock(), others=others)
+
+
+def test_a_token_names_its_key_without_telling_it():
+    token, _ = tokens().issue("user-1")
+    kid = header_of(token)["kid"]
+    assert kid == key_id(SECRET) != key_id(NEXT)
+    assert len(kid) == 16
+    assert SECRET not in token
+
+
+def test_through_a_whole_rotation_no_token_is_lost_on_any_replica():
+    """First all replicas learn to check the next key, then they sign by it, then they forget the one before."""
+    before, learning, turned, after = keyed(), keyed(SECRET, NEXT), keyed(NEXT, SECRET), keyed(NEXT)
+    for first, second in ((before, learning), (learning, turned)):
+        for issuing in (first, second):
+            token = issuing.issue("user-1")[0]
+            for checking in (first, second):
+                assert checking.user_id(f"Bearer {token}") == "user-1"
+    assert after.user_id(f"Bearer {turned.issue('user-1')[0]}") == "user-1"
+    with pytest.raises(AuthenticationError):
+        after.user_id(f"Bearer {before.issue('user-1')[0]}")
+
+
+def test_a_token_from_before_keys_had_names_is_good_under_any_of_them():
+    unnamed = forge({})
+    assert "kid" not in header_of(unnamed)
+    for checking in (keyed(), keyed(NEXT, SECRET)):
+        assert checking.user_id(f"Bearer {unnamed}") == "user-1"
+    with pytest.raises(AuthenticationError):
+        keyed(NEXT).user_id(f"Bearer {unnamed}")
+
+
+@pytest.mark.parametrize("kid", [key_id(NEXT), "", "x", "../../etc/passwd", "' OR 1=1 --"])
+def test_a_token_is_checked_by_the_key_that_it_names_and_by_no_other(kid):
+    claims = {"sub": "user-1", "iss": ISSUER, "iat": START, "exp": START + dt.timedelta(hours=1)}
+    token = jwt.encode(claims, SECRET, algorithm="HS256", headers={"kid": kid})
+    with pytest.raises(AuthenticationError, match="not valid"):
+        keyed(SECRET, NEXT).user_id(f"Bearer {token}")
+
+
+@pytest.mark.parametrize("kid", [None, 5, ["x"], {"x": 1}])
+def test_a_name_of_a_key_that_is_no_text_is_no_crash(kid):
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    token = f"{part({'alg': 'HS256', 'kid': kid})}.{part({'sub': 'user-1'})}.AAAA"
+    assert "not valid" in refused(f"Bearer {token}")
+
+
+def test_what_only_checks_signs_nothing():
+    token, _ = keyed(SECRET, NEXT).issue("user-1")
+    assert header_of(token)["kid"] == key_id(SECRET)

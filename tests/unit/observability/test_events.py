@@ -27,7 +27,9 @@ CANARY = "canary-7f3a"
 
 
 def kinds(kind=Event):
-    return {each for sub in kind.__subclasses__() if sub.__module__.startswith("sengol_api.") for each in {sub, *kinds(sub)}}
+    return {
+        each for sub in kind.__subclasses__() if sub.__module__.startswith("sengol_api.resilience.") for each in {sub, *kinds(sub)}
+    }
 
 
 @pytest.fixture

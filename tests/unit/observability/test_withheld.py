@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sengol_api.adapters.valkey.errors import refusal
 from sengol_api.observability.withheld import WITHHELD, message_of, summary_of, text_of, trace_of
 from sengol_api.resilience import CircuitBreaker, CircuitOpen, Fallback, Pipeline, Retry, TimedOut
 from sengol_api.resilience.testing import Script
@@ -96,6 +97,13 @@ def test_an_error_whose_own_code_is_broken_is_told_by_its_kind(kind):
 )
 def test_errors_that_vouch_for_their_texts_are_told(error, told):
     assert told in text_of(error)
+
+
+def test_a_class_can_vouch_for_its_texts_and_an_instance_cannot():
+    error = raised(passed_on)
+    error.loggable = True
+    assert text_of(error) == WITHHELD
+    assert text_of(refusal("valkey at host", "GET", "OOM command not allowed")).startswith("valkey at host refused GET with OOM")
 
 
 def test_what_a_client_did_wrong_is_not_repeated():

@@ -22,17 +22,19 @@ class Process:
         """One that takes so long."""
 
         async def answer():
-            with self.drain.ticket() as ticket:
-                if endless:
-                    self.drain.endless(ticket)
-                try:
-                    await asyncio.sleep(seconds)
-                    self.note("answered")
-                except asyncio.CancelledError:
-                    assert ticket.cut
-                    self.note("cut")
-                    if deaf:
-                        await asyncio.sleep(10_000)
+            ticket = self.drain.enter()
+            if endless:
+                self.drain.endless(ticket)
+            try:
+                await asyncio.sleep(seconds)
+                self.note("answered")
+            except asyncio.CancelledError:
+                assert ticket.cut
+                self.note("cut")
+                if deaf:
+                    await asyncio.sleep(10_000)
+            finally:
+                self.drain.leave(ticket)
 
         self._requests.add(asyncio.create_task(answer()))
 
@@ -180,8 +182,10 @@ def test_closing_without_any_signal_runs_the_hooks_too():
 def test_it_counts_what_is_in_flight():
     async def main():
         drain = Drain()
-        with drain.ticket(), drain.ticket():
-            assert drain.snapshot().in_flight == 2
+        tickets = [drain.enter(), drain.enter()]
+        assert drain.snapshot().in_flight == 2
+        for ticket in tickets:
+            drain.leave(ticket)
         return drain.snapshot()
 
     found = run_virtual(main())

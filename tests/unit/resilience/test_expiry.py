@@ -61,6 +61,23 @@ def test_no_limit_is_too_long(limit):
     run_virtual(main())
 
 
+def test_a_timer_that_cannot_be_set_takes_no_other_expiry_with_it():
+    async def main(loop):
+        def broken(*_):
+            raise OverflowError
+
+        loop.call_at = broken
+        with pytest.raises(OverflowError):
+            Expiry(1.0)
+        del loop.call_at
+        expiry = Expiry(1.0)  # of the same moment
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(5)
+        expiry.disarm()
+
+    run_virtual(main)
+
+
 def test_calls_of_about_the_same_end_share_one_timer():
     loop = CountingLoop()
 

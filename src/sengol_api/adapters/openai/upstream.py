@@ -14,6 +14,7 @@ from sengol_api.adapters.openai.options import Provider
 from sengol_api.adapters.openai.streaming import assembled
 from sengol_api.adapters.openai.taxonomy import from_sdk
 from sengol_api.adapters.openai.validation import Completion, chat_from
+from sengol_api.observability.trace_context import outgoing
 from sengol_api.review.provenance import count_call
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Upstream:
     async def _whole(self, create: Callable[..., Awaitable[Any]], body: Mapping[str, Any]) -> Answered:
         count_call()
         try:
-            response = (await create(**body)).http_response
+            response = (await create(**body, extra_headers=outgoing())).http_response
             return Answered(response.content, response.headers)
         except Exception as error:  # noqa: BLE001 - told apart in one place
             failure = self._translated(error)
@@ -109,7 +110,8 @@ class Upstream:
         count_call()
         try:
             create = sdk.chat.completions.with_raw_response.create
-            response: Any = await create(**body, stream=True, stream_options={"include_usage": True})
+            streamed: Any = {"stream": True, "stream_options": {"include_usage": True}, "extra_headers": outgoing()}
+            response: Any = await create(**body, **streamed)
             told(response.headers)
             if "json" in response.headers.get("content-type", ""):  # a server that does not stream, or says why it cannot
                 return chat_from(await response.http_response.aread(), self.provider.name)

@@ -8,7 +8,7 @@
         └── ValkeyRefusedError                  it answered with an error
 """
 
-from typing import Final
+from typing import ClassVar, Final
 
 _ADVICE: Final = {
     "OOM": "its memory is full: raise maxmemory, or set maxmemory-policy to allkeys-lru",
@@ -31,6 +31,9 @@ _ADVICE: Final = {
 
 class ValkeyError(Exception):
     """Valkey did not do what it was asked."""
+
+    loggable: ClassVar[bool] = True
+    """Its text may stand in a log: see above."""
 
 
 class ValkeyAwayError(ValkeyError, ConnectionError):

@@ -4,7 +4,8 @@ Samples travel between workers as plain JSON: by the name of the family, each wi
 histogram's value is a list: the sum of what was observed, then the count of each bucket by itself, the last one without a bound.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -82,6 +83,9 @@ CATALOGUE: Final = Catalogue()
 """Every metric of the service."""
 
 
+_ACROSS: Final[Mapping[str, Callable[[float, float], float]]] = {"sum": operator.add, "max": max, "min": min}
+
+
 def gathered(samples: Iterable[Sample]) -> Samples:
     """Samples by family and labels; those with the same labels are added up as those of several workers are."""
     found: Samples = {}
@@ -113,9 +117,9 @@ def _put(found: Samples, family: Family, labels: Labels, value: Value) -> None:
     if known is None:
         values[labels] = value
     elif isinstance(known, list) and isinstance(value, list):
-        values[labels] = [one + other for one, other in zip(known, value, strict=True)]
+        values[labels] = list(map(operator.add, known, value))
     elif not isinstance(known, list) and not isinstance(value, list):
-        values[labels] = {"sum": known + value, "max": max(known, value), "min": min(known, value)}[family.across]
+        values[labels] = _ACROSS[family.across](known, value)
 
 
 def to_json(samples: Samples) -> dict[str, list[list[Any]]]:

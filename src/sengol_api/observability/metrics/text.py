@@ -1,7 +1,6 @@
 """Samples in Prometheus's text format, version 0.0.4."""
 
 import math
-from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final
 
@@ -14,29 +13,31 @@ _ESCAPED_HELP: Final = {ord("\\"): "\\\\", ord("\n"): "\\n"}
 
 def exposition(samples: Samples) -> bytes:
     """The page that Prometheus reads. Families without a sample are left out; their order is that of the catalogue."""
-    lines = [line for family in CATALOGUE.values() if family.name in samples for line in _family(family, samples[family.name])]
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+    lines: list[str] = []
+    for family in CATALOGUE.values():
+        if family.name in samples:
+            _add(lines, family, samples[family.name])
+    lines.append("")
+    return "\n".join(lines).encode("utf-8", "backslashreplace")
 
 
-def _family(family: Family, values: dict[Labels, Value]) -> Iterator[str]:
-    yield f"# HELP {family.name} {family.help.translate(_ESCAPED_HELP)}"
-    yield f"# TYPE {family.name} {family.kind}"
+def _add(lines: list[str], family: Family, values: dict[Labels, Value]) -> None:
+    name = family.name
+    lines.append(f"# HELP {name} {family.help.translate(_ESCAPED_HELP)}")
+    lines.append(f"# TYPE {name} {family.kind}")
+    bounds = [f'le="{_number(bound)}"}} ' for bound in (*family.buckets, math.inf)]
     for labels, value in sorted(values.items()):
-        shown = ",".join(f'{name}="{each.translate(_ESCAPED)}"' for name, each in zip(family.labels, labels, strict=True))
+        shown = ",".join([f'{label}="{each.translate(_ESCAPED)}"' for label, each in zip(family.labels, labels, strict=True)])
+        braces = f"{{{shown}}}" if shown else ""
         if isinstance(value, list):
-            yield from _histogram(family, shown, value)
+            total, *counts = value
+            before = f"{name}_bucket{{{shown}," if shown else f"{name}_bucket{{"
+            reached = [f"{int(count)}" for count in accumulate(counts)]
+            lines += [before + bound + count for bound, count in zip(bounds, reached, strict=True)]
+            lines.append(f"{name}_sum{braces} {_number(total)}")
+            lines.append(f"{name}_count{braces} {reached[-1]}")
         else:
-            yield f"{family.name}{{{shown}}} {_number(value)}" if shown else f"{family.name} {_number(value)}"
-
-
-def _histogram(family: Family, shown: str, value: list[float]) -> Iterator[str]:
-    total, *counts = value
-    before = f"{shown}," if shown else ""
-    for bound, count in zip((*family.buckets, math.inf), accumulate(counts), strict=True):
-        yield f'{family.name}_bucket{{{before}le="{_number(bound)}"}} {_number(count)}'
-    braces = f"{{{shown}}}" if shown else ""
-    yield f"{family.name}_sum{braces} {_number(total)}"
-    yield f"{family.name}_count{braces} {_number(sum(counts))}"
+            lines.append(f"{name}{braces} {_number(value)}")
 
 
 def _number(value: float) -> str:

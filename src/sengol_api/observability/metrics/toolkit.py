@@ -243,6 +243,7 @@ LEFT_OUT: Final[Mapping[str, frozenset[str]]] = {
 }
 """What is not: it follows from the rest, or means nothing as a sum."""
 
+_VALUE: Final = _gauge("sengol_policy_value", "Numbers of policies that are none of the toolkit's.", "pipeline", "policy", "field")
 _LISTENER_ERRORS: Final = _counter("sengol_listener_errors_total", "Listeners to events that raised.", "pipeline")
 
 
@@ -264,15 +265,26 @@ def policies(registry: Registry) -> Iterator[Policy[Any]]:
 def toolkit_samples(registry: Registry) -> Iterator[Sample]:
     """What the policies of a registry have counted, and how they stand. A shared one goes by the pipeline that built it."""
     for policy in policies(registry):
-        readings = READINGS.get(policy.kind, {})
         snapshot = policy.snapshot()
-        for field, reading in readings.items():
-            own = 2 if "policy" in reading.family.labels[:2] else 1
-            labels = (policy.site.pipeline, policy.site.policy)[:own]
-            yield from reading.samples(getattr(snapshot, field), labels)
+        readings = READINGS.get(policy.kind)
+        yield from _unknown(policy, snapshot) if readings is None else _known(policy, snapshot, readings)
     for name in registry:
         try:
             events = registry[name].events
         except KeyError:  # removed meanwhile
             continue
         yield _LISTENER_ERRORS, (name,), float(events.errors)
+
+
+def _known(policy: Policy[Any], snapshot: Any, readings: Mapping[str, Reading]) -> Iterator[Sample]:
+    for field, reading in readings.items():
+        own = 2 if "policy" in reading.family.labels[:2] else 1
+        yield from reading.samples(getattr(snapshot, field), (policy.site.pipeline, policy.site.policy)[:own])
+
+
+def _unknown(policy: Policy[Any], snapshot: Any) -> Iterator[Sample]:
+    """The numbers of a snapshot whose kind has no table: nobody's policy is invisible."""
+    for field in getattr(snapshot, "__dataclass_fields__", ()):
+        value = getattr(snapshot, field)
+        if isinstance(value, int | float):
+            yield _VALUE, (policy.site.pipeline, policy.site.policy, field), float(value)

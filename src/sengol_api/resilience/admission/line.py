@@ -116,15 +116,17 @@ class Line:
         """
         waiter = LoopWaiter()
         place, seconds = self._join(waiter, level, left)
-        timer = asyncio.get_running_loop().call_later(seconds, waiter.wake)
+        timer = None
         try:
+            timer = asyncio.get_running_loop().call_later(seconds, waiter.wake)
             await waiter.woken
         except BaseException:
             if self._leave(place):
                 self.release()
             raise
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
         self._admitted(place, left, seconds)
 
     def wait_sync(self, level: Priority, left: float | None, clock: Clock) -> None:

@@ -199,8 +199,10 @@ class SharedCalls:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         shared.waiters[waiter] = None
-        timer = None if seconds is None else loop.call_later(seconds, _wake, waiter)
+        timer = None
         try:
+            if seconds is not None:
+                timer = loop.call_later(seconds, _wake, waiter)
             await waiter
         finally:
             if timer is not None:

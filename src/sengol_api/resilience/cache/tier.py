@@ -57,8 +57,11 @@ class InMemoryTier:
 
     async def get(self, key: str) -> bytes | None:
         """What was set under the key, until its time is over."""
-        value, end = self.values.get(key, (None, 0.0))
-        if value is not None and end <= self._clock.now():
+        kept = self.values.get(key)
+        if kept is None:
+            return None
+        value, end = kept
+        if end <= self._clock.now():
             del self.values[key]
             return None
         return value

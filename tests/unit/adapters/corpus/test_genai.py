@@ -1,9 +1,12 @@
 """The corpus of AI incidents as we read it."""
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from sengol_api.adapters.catalogue_files import load_vocabulary
-from sengol_api.adapters.corpus.genai import clean, convert, story
+from sengol_api.adapters.corpus.genai import PACKAGE, clean, convert, read_genai, story
 
 ENTRY = {
     "id": "INC-1",
@@ -23,6 +26,29 @@ ENTRY = {
 }
 
 
+@pytest.fixture
+def package(monkeypatch):
+    """Stands in for the package of the corpus."""
+    module = ModuleType(PACKAGE)
+    module.load_incidents = lambda: [
+        ENTRY,
+        {**ENTRY, "id": "INC-2", "status": "retracted"},
+        {**ENTRY, "id": "INC-3", "status": "disputed"},
+    ]
+    monkeypatch.setitem(sys.modules, PACKAGE, module)
+
+
+@pytest.mark.usefixtures("package")
+def test_retracted_entries_are_left_out_and_disputed_ones_stay():
+    assert [(i.id, i.tags) for i in read_genai(load_vocabulary())] == [("INC-1", ()), ("INC-3", ("disputed",))]
+
+
+@pytest.mark.usefixtures("package")
+def test_what_the_package_keeps_in_memory_is_given_back():
+    list(read_genai(load_vocabulary()))
+    assert PACKAGE not in sys.modules
+
+
 def read(**fields):
     return convert({**ENTRY, **fields}, load_vocabulary())
 
@@ -34,6 +60,13 @@ def test_an_entry_becomes_an_incident():
     assert incident.labels == ("AML.T0051", "ASI01", "LLM01")
     assert (incident.attack_type, incident.organization) == ("prompt-injection", "Acme Assistant")
     assert (incident.source, incident.source_url) == ("example.com", "https://www.example.com/report")
+
+
+def test_whom_it_hit_is_told_apart_from_how_far_it_went():
+    incident = read(affected="Acme Assistant — 25 million users; 300 million messages")
+    assert incident.organization == "Acme Assistant"
+    assert incident.text.endswith("its user's mail. Affected: 25 million users; 300 million messages")
+    assert read(affected="").organization is None
 
 
 def test_an_advisory_of_the_feed_is_a_vulnerability_of_its_products():

@@ -1,5 +1,8 @@
 """Requests as metrics: bounded labels, whatever clients send."""
 
+from sengol_api.adapters.openai.answers import Usage as Tokens
+from sengol_api.adapters.openai.prices import Price
+from sengol_api.adapters.openai.statistics import Statistics
 from sengol_api.observability.metrics.http import HttpRequests
 from sengol_api.observability.metrics.model import gathered
 from sengol_api.observability.metrics.work import Rungs, Usage
@@ -30,16 +33,30 @@ def test_methods_and_statuses_that_nobody_knows_are_one_label_each():
     assert len(found["sengol_http_request_duration_seconds"]) == 1
 
 
-def test_what_served_and_what_it_took_is_counted():
-    rungs, usage = Rungs(), Usage()
+def test_what_served_is_counted():
+    rungs = Rungs()
     rungs.count("vector index", "embedded")
     rungs.count("vector index", "embedded")
-    usage.tokens("gpt-4o", "input", 812)
-    usage.tokens("gpt-4o", "output", 40)
-    usage.cost("gpt-4o", 0.0031)
-    found = gathered([*rungs.collect(), *usage.collect()])
-    assert found == {
-        "sengol_rungs_served_total": {("vector index", "embedded"): 2.0},
-        "sengol_model_tokens_total": {("gpt-4o", "input"): 812.0, ("gpt-4o", "output"): 40.0},
-        "sengol_model_cost_dollars_total": {("gpt-4o",): 0.0031},
-    }
+    assert gathered(rungs.collect()) == {"sengol_rungs_served_total": {("vector index", "embedded"): 2.0}}
+
+
+def test_what_models_took_is_read_from_the_client_that_counts_it():
+    statistics = Statistics({"small": Price(1.0, 2.0)})
+    usage = Usage()
+    usage.follow(lambda: statistics.snapshot(0))
+    statistics.sent()
+    statistics.sent()
+    statistics.failed("timeout")
+    statistics.lost()
+    statistics.used("small", Tokens(800_000, 100_000, 500_000))
+    statistics.used("unknown", Tokens(1, 2, 0))
+    found = gathered(usage.collect())
+    assert found["sengol_model_requests_total"] == {(): 2.0}
+    assert found["sengol_model_errors_total"] == {("timeout",): 1.0}
+    assert found["sengol_model_maybe_billed_total"] == {(): 1.0}
+    assert found["sengol_model_tokens_total"] == {
+        ("small", "input"): 800_000.0, ("small", "output"): 100_000.0, ("small", "cached"): 500_000.0,
+        ("unknown", "input"): 1.0, ("unknown", "output"): 2.0, ("unknown", "cached"): 0.0,
+    }  # fmt: skip
+    assert set(found["sengol_model_cost_dollars_total"]) == {("small",)}
+    assert found["sengol_model_cost_dollars_total"]["small",] > 0

@@ -25,6 +25,7 @@ from sengol_api.resilience import (
     Timeout,
 )
 from sengol_api.resilience.testing import ManualClock, Script
+from sengol_api.resilience.timeout import TimeoutPolicy
 
 EVERY = (
     Fallback({"none": str}),
@@ -51,7 +52,7 @@ def kinds():
     while unseen:
         kind = unseen.pop()
         unseen += kind.__subclasses__()
-        if getattr(kind, "kind", None) and kind.__module__.startswith("sengol_api."):
+        if getattr(kind, "kind", None) and kind.__module__.startswith("sengol_api.resilience."):
             found.add(kind.kind)
     return found
 
@@ -140,3 +141,31 @@ def test_a_pipeline_that_goes_while_it_is_read_is_left_out():
     registry = Going()
     registry.pipeline("dvecdb", CircuitBreaker())
     assert samples(registry) == {}
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnSnapshot:
+    calls: int
+    share: float
+    state: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Own(Timeout):
+    kind = "own"
+
+    def build(self, site):
+        return OwnPolicy(self, site)
+
+
+class OwnPolicy(TimeoutPolicy):
+    kind = "own"
+
+    def snapshot(self):
+        return OwnSnapshot(3, 0.5, "fine")
+
+
+def test_the_numbers_of_a_policy_that_nobody_knows_are_shown_all_the_same():
+    registry = Registry()
+    registry.pipeline("dvecdb", Own(1.0))
+    assert samples(registry)["sengol_policy_value"] == {("dvecdb", "own", "calls"): 3.0, ("dvecdb", "own", "share"): 0.5}

@@ -111,8 +111,10 @@ def test_in_a_full_line_a_higher_class_takes_the_place_of_the_lowest():
         running = await started(call("running"))
         batch = [await started(call(f"batch {number}"), BATCH) for number in range(3)]
         critical = await started(call("critical"), CRITICAL)
+        displaced_at = loop.time()
         with pytest.raises(Overloaded, match="gave its place in line to one"):
             await batch[2]
+        assert loop.time() == displaced_at, "it is told at once"
         await asyncio.gather(running, critical, *batch[:2])
         assert order == ["running", "critical", "batch 0", "batch 1"]
         assert state(pipeline).rejected == {"batch": 1, "interactive": 0, "critical": 0}
@@ -253,6 +255,25 @@ def test_a_waiter_that_is_cancelled_leaves_the_line():
         await asyncio.gather(running, first, second, return_exceptions=True)
         assert order == ["running", "second"]
         assert state(pipeline).in_flight == 0
+
+    run_virtual(main)
+
+
+def test_a_timer_that_cannot_be_set_leaves_nobody_in_line():
+    async def main(loop):
+        pipeline = admitting(loop)
+        holder = await started(pipeline.call(Script(hang)))
+
+        def broken(*_):
+            raise OverflowError
+
+        loop.call_later = broken
+        with pytest.raises(OverflowError):
+            await pipeline.call(Script("never"))
+        del loop.call_later
+        assert sum(state(pipeline).queued.values()) == 0
+        await end(holder)
+        assert await pipeline.call(Script("turn")) == "turn"
 
     run_virtual(main)
 

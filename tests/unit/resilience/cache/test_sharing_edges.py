@@ -79,7 +79,7 @@ class Upstream:
         others = self.others.pop(0) if self.others else 0
         self.begun.set()
         for _ in range(others):
-            self.clock.waiting.acquire(timeout=10)
+            self.clock.waiting.acquire(timeout=120)
         return self.script.sync()
 
 
@@ -109,7 +109,7 @@ def test_threads_that_cannot_share_a_value_do_not_wait_for_each_other():
 
     def second():
         if upstream.begun.is_set():
-            together.wait(10)
+            together.wait(120)
         return ["for another"]
 
     def later():
@@ -275,6 +275,24 @@ def test_no_timer_stays_behind_a_call_that_was_answered_in_time():
             assert await make(loop).call(Script(after(1.0, "answer"))) == "answer"
         left = [timer for timer in loop._scheduled if not timer.cancelled()]
         assert len(left) == 1, "that of the deadline itself"
+
+    run_virtual(main)
+
+
+def test_a_waiter_whose_timer_cannot_be_set_does_not_keep_the_call_alive():
+    async def main(loop):
+        pipeline = make(loop)
+        upstream = Script(hang)
+
+        def broken(*_):
+            raise OverflowError
+
+        loop.call_later = broken
+        with pytest.raises(OverflowError), deadline(5.0, clock=loop):
+            await pipeline.call(upstream)
+        del loop.call_later
+        await asyncio.sleep(1.0)
+        assert pipeline["cache"].snapshot().in_flight == 0
 
     run_virtual(main)
 

@@ -197,7 +197,7 @@ async def test_the_page_is_what_prometheus_reads():
         registry["dvecdb"].call_sync(Script(ConnectionError(), "hit").sync)
         telemetry.http.begin()
         telemetry.http.end("GET", "/health", 200, 0.001)
-        telemetry.usage.tokens("gpt-4o", "input", 1)
+        telemetry.rungs.count("index", "embedded")
         page = (await telemetry.exposition()).decode()
     families = {family.name: family for family in text_string_to_metric_families(page)}
     assert {"sengol_http_requests", "sengol_retries", "sengol_build_info", "process_cpu_seconds"} <= families.keys()

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from sengol_api.adapters.openai import OpenAIClient, OpenAIOptions
 from sengol_api.observability import tracing
 from sengol_api.observability.events import observe
 from sengol_api.observability.otel import OpenTelemetryTracer
@@ -27,6 +28,8 @@ from sengol_api.resilience import (
     Timeout,
 )
 from sengol_api.resilience.testing import Script, after, hang
+from support.openai_faults import openai_faults
+from support.openai_taxonomy import CHAT
 from support.otlp import Collector
 from support.process import environment
 from support.service_process import free_ports
@@ -206,6 +209,27 @@ async def test_what_is_sent_on_names_the_attempt(collector, traced):
     attempt, _ = collector.wait_for(2)
     assert sent == [f"00-{attempt.trace_id}-{attempt.span_id}-03"]  # recorded, and of a random id
     assert current.get() is None
+
+
+async def test_a_provider_of_models_gets_the_trace_of_the_attempt(collector, tracer):
+    registry = Registry()
+    observe(registry, Telemetry(tracer=tracer))
+    with openai_faults() as provider:
+        provider.script("server_error", path=CHAT)
+        options = OpenAIOptions(api_key="sk-test", base_url=f"{provider.url}/v1", model="gpt-4o")
+        async with OpenAIClient(options, registry=registry) as client:
+            for pipeline in registry.policies("retry"):
+                registry.update(pipeline, "retry", initial_delay=0.0)
+            await client.chat_completion([{"role": "user", "content": CANARY}])
+            await client.generate_embedding(CANARY)
+        sent = [each.headers["traceparent"].split("-") for each in provider.requests]
+    await tracer.close()
+    attempts = {span.span_id: span for span in collector.wait_for(1) if span.name.endswith(" attempt")}
+    assert len(sent) == 3
+    for _, trace_id, span_id, _ in sent:
+        assert attempts[span_id].trace_id == trace_id
+    assert [attempts[span_id].failed for _, _, span_id, _ in sent] == [True, False, False]
+    assert CANARY.encode() not in b"".join(collector.raw)
 
 
 async def test_facts_are_put_on_the_span_wherever_that_is(collector, traced):

@@ -1,0 +1,53 @@
+"""The health check of a real database that freezes and comes back."""
+
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from sengol_api.adapters.sql.engine import Database
+from sengol_api.ops.health import Dependency, Health
+from sengol_api.resilience import Registry
+
+pytestmark = pytest.mark.postgres
+NO_MEMORY = 1e-9
+
+
+@contextmanager
+def frozen(url):
+    """All processes of the server stopped: it accepts connections and says nothing."""
+    folder = Path(parse_qs(urlsplit(url).query)["host"][0])
+    (lock,) = folder.glob(".s.PGSQL.*.lock")
+    parent = int(lock.read_text().split("\n", 1)[0])
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    stopped = [parent, *map(int, children)]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_frozen_postgresql_makes_it_not_ready_within_the_time_of_the_check_and_ready_again_when_it_thaws(
+    postgres, monkeypatch
+):
+    monkeypatch.setattr("sengol_api.ops.health.SHARED_FOR", NO_MEMORY)
+    database = Database(url := postgres.format("postgres"))
+    health = Health([Dependency(name="database", check=database.ping, timeout=0.3)], Registry(), required=["database"])
+    try:
+        assert (await health.readiness()).reason is None
+        with frozen(url):
+            for _ in range(3):
+                found = await health.readiness()
+                assert found.reason == "without database"
+                assert found.checks["database"].reason in {"no answer within 300 ms", "earlier checks have not ended"}
+        seen = {(await health.readiness()).reason for _ in range(20)}
+        assert None in seen
+        assert (await health.readiness()).reason is None
+    finally:
+        await database.close()
