@@ -14,7 +14,7 @@ from sengol_api.adapters.pgvector.table import VectorTable
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
 from sengol_api.adapters.sql.schema import migrate
-from sengol_api.resilience import Pipeline, deadline
+from sengol_api.resilience import Bulkhead, Pipeline, Timeout, deadline
 from sengol_api.review.errors import CircuitBreakerError, DatabaseError, TimeoutError, VectorDBError  # noqa: A004
 from support.builders import make_incident
 from support.earlier import write_as_the_version_before
@@ -419,6 +419,24 @@ async def test_the_server_stops_a_search_that_nobody_waits_for_any_more(replica,
 
         await eventually(nobody_waits)
     assert len((await index.search(unit(1), 5))[0]) == 5
+
+
+async def test_a_search_that_is_refused_or_late_says_why(replica, database, embedder, store):
+    await put(store, make_incident("a"))
+    queries = await embedder.embed(["anything"])
+    narrow = await PgVectorIndex.open(database, embedder, pipeline=Pipeline("narrow", Bulkhead(max_concurrent=1, max_queue=0)))
+    hasty = await PgVectorIndex.open(database, embedder, pipeline=Pipeline("hasty", Timeout(0.05)))
+    with pytest.raises(TimeoutError, match="before PostgreSQL could be asked"), deadline(0.0):
+        await narrow.search(queries, 5)
+    async with replica.write() as connection:
+        await connection.execute(sa.text(f"LOCK TABLE {narrow._table.name}"))
+        first = asyncio.ensure_future(narrow.search(queries, 5))
+        await asyncio.sleep(0)
+        with pytest.raises(VectorDBError, match="Too many searches"):
+            await narrow.search(queries, 5)
+        with pytest.raises(VectorDBError, match=r"did not answer a search within 0\.05 s"):
+            await hasty.search(queries, 5)
+    assert len((await first)[0]) == 1
 
 
 async def test_a_search_that_takes_too_long_is_stopped_by_the_server_and_says_so(replica, database, embedder, store):
