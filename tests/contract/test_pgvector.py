@@ -233,13 +233,19 @@ async def test_zero_vectors_are_found_last_and_a_zero_query_finds_by_id(pgvector
     assert len(everything) == ROWS
 
 
-async def test_what_another_replica_adds_or_removes_is_not_shown_before_this_one_knows_it(replica, pgvector, cloud):
+@pytest.mark.parametrize("rows_per_candidate", [0, 80], ids=["by-index", "exact"])
+async def test_what_another_replica_adds_or_removes_is_not_shown_before_this_one_knows_it(
+    replica, pgvector, cloud, rows_per_candidate
+):
     ids = names(ROWS)
-    index = await pgvector(ids, cloud)
+    index = await pgvector(ids, cloud, rows_per_candidate=rows_per_candidate)
     async with replica.write() as connection:
         table = index._table.name
         await connection.execute(
-            sa.text(f"INSERT INTO {table} (id, digest, vector) SELECT 'new', 'x', vector FROM {table} WHERE id = 'inc-00000'")
+            sa.text(
+                f"INSERT INTO {table} (id, digest, vector) SELECT 'new-' || n, 'x', vector "
+                f"FROM {table}, generate_series(1, 20) AS n WHERE id = 'inc-00000'"
+            )
         )
         await connection.execute(sa.text(f"DELETE FROM {table} WHERE id = 'inc-00001'"))
     for allowed in (None, frozenset(ids[:2500]), frozenset(ids[:2])):
