@@ -206,14 +206,16 @@ def try_out(mutant: Mutant, tests: list[str], baseline: Baseline) -> int:
     return run_tests(sorted({test.partition("::")[0] for test in tests}), Selection(tests, baseline))
 
 
-def survivors(faults: list[Mutant], baseline: Baseline) -> Iterator[Mutant]:
-    """Those of the mutants that no test notices."""
+def survivors(faults: list[Mutant], baseline: Baseline, hung: list[Mutant]) -> Iterator[Mutant]:
+    """Those of the mutants that no test notices; those that show by a test that took too long are added to ``hung``."""
     running: dict[int, Mutant] = {}
 
     def ended() -> Iterator[Mutant]:
         child, status = os.wait()
         mutant = running.pop(child)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == pytest.ExitCode.OK:
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+            hung.append(mutant)
+        elif os.WIFEXITED(status) and os.WEXITSTATUS(status) == pytest.ExitCode.OK:
             yield mutant
 
     for mutant in faults:
@@ -283,10 +285,12 @@ def main(chosen: list[str]) -> int:
         for module in todo:
             path = TOOLKIT / module
             faults = mutants(path.read_text(), module, path.resolve()) if path.exists() else []
-            left = {mutant.key for mutant in survivors(faults, baseline)}
+            hung: list[Mutant] = []
+            left = {mutant.key for mutant in survivors(faults, baseline, hung)}
             new, gone = sorted(left - known[module]), sorted(known[module] - {fault.key for fault in faults})
             noticed = sorted(known[module] - left - set(gone))
-            print(f"{module}: {len(faults)} mutants, {len(left)} survived, {len(new)} of them unexplained", flush=True)
+            by_time = f"; {len(hung)} showed by a test that took too long" if hung else ""
+            print(f"{module}: {len(faults)} mutants, {len(left)} survived, {len(new)} of them unexplained{by_time}", flush=True)
             for what, keys in [("survived", new), ("explained, but gone", gone), ("explained, but a test noticed it", noticed)]:
                 print(*(f"  {what}:\n* {key}" for key in keys), sep="\n", end="\n" if keys else "", flush=True)
             total, bad = total + len(faults), bad + len(new) + len(gone)
