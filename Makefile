@@ -9,7 +9,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test test-llm check lint types layers fuzz coverage mutate eval bench bench-http simulate docs lock openapi audit sbom clean
+.PHONY: help run setup test test-llm check lint types layers fuzz coverage mutate eval bench bench-http faults simulate docs lock openapi audit \
+        sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -57,6 +58,9 @@ bench: .venv/.bench ## speed and size of the main job, the clients and the toolk
 	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/toolkit
 	$(BIN)/python bench/observability.py
+
+faults: .venv/.dev ## both upstreams dead, in six ways: what is answered, how late, and what is still sent to them
+	$(BIN)/python bench/faults.py
 
 bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
 	$(BIN)/python bench/fastify

@@ -1,7 +1,8 @@
 """Answers of a schema: held against a check, and given back once to be corrected."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from inspect import isawaitable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from sengol_api.adapters.openai.run import Run
 from sengol_api.adapters.openai.schema import MOST_PROBLEMS
 from sengol_api.adapters.openai.statistics import Statistics
 
-Check = Callable[[Any], Sequence[str]]
+Check = Callable[[Any], Sequence[str] | Awaitable[Sequence[str]]]
 
 
 class _Attempt(NamedTuple):
@@ -70,7 +71,8 @@ async def _attempt(chain: Chain[ChatAsk, Reply], ask: ChatAsk, check: Check | No
     except CutAnswerError as error:
         problem = "it was cut at the token limit; say the same in fewer words"
         return _Attempt((problem,), error.text, fits=False, usage=error.usage, provider=error.provider)
-    problems = () if check is None else tuple(str(problem) for problem in check(msgspec.json.decode(reply.text)))
+    found: Sequence[str] | Awaitable[Sequence[str]] = () if check is None else check(msgspec.json.decode(reply.text))
+    problems = tuple(map(str, await found if isawaitable(found) else found))
     return _Attempt(problems, reply.text, fits=True, usage=reply.usage, model=reply.model, provider=reply.provider, reply=reply)
 
 
