@@ -1,12 +1,19 @@
-"""``VectorIndex``: the exact one, and a plain one that says what exact means."""
+"""``VectorIndex``: embedded, d-vecDB (fake and real), pgvector on a real PostgreSQL, and a plain one that says what exact means."""
+
+import uuid
+from functools import partial
+from inspect import isawaitable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sengol_api.adapters.dvecdb import DvecdbClient, DvecdbIndex, DvecdbOptions, InMemoryRecords
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.review.ports import Hit
+
+pytest_plugins = ["support.fixtures"]
 
 
 class BruteForce:
@@ -44,14 +51,74 @@ def unit(rows, seed=7, dimension=8):
 IDS = [f"inc-{n:02}" for n in range(30)]
 
 
-@pytest.fixture(params=[ExactIndex, BruteForce])
-def make(request):
-    return request.param
+def embedded(request):
+    return ExactIndex
+
+
+def brute_force(request):
+    return BruteForce
+
+
+def pgvector(request):
+    return request.getfixturevalue("pgvector")
+
+
+def pgvector_by_index(request):
+    return partial(request.getfixturevalue("pgvector"), exact_below=0)
+
+
+def fake_dvecdb(request):
+    return request.getfixturevalue("over_dvecdb")(request.getfixturevalue("a_fake_dvecdb"))
+
+
+def real_dvecdb(request):
+    return request.getfixturevalue("over_dvecdb")(request.getfixturevalue("real_dvecdb"))
+
+
+IMPLEMENTATIONS = [
+    pytest.param(embedded),
+    pytest.param(brute_force),
+    pytest.param(pgvector, marks=pytest.mark.postgres),
+    pytest.param(pgvector_by_index, marks=pytest.mark.postgres),
+    pytest.param(fake_dvecdb),
+    pytest.param(real_dvecdb, marks=pytest.mark.dvecdb),
+]
 
 
 @pytest.fixture
-def index(make):
-    return make(IDS, unit(30))
+async def over_dvecdb():
+    """Makes an index over a server of d-vecDB; its clients are closed afterwards."""
+    clients = []
+
+    def over(server):
+        async def make(ids, vectors):
+            options = DvecdbOptions(host="127.0.0.1", port=server.port, collection=f"c{uuid.uuid4().hex[:20]}", dimension=8)
+            clients.append(client := DvecdbClient(options, records=InMemoryRecords(ids, vectors, embedder="toy")))
+            assert await client.ready(60)
+            return DvecdbIndex(client, ExactIndex(ids, vectors))
+
+        return make
+
+    yield over
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def make(request):
+    """Makes an index of ids and their vectors, in a coroutine or at once."""
+    constructor = request.param(request)
+
+    async def made(ids, vectors):
+        index = constructor(ids, vectors)
+        return await index if isawaitable(index) else index
+
+    return made
+
+
+@pytest.fixture
+async def index(make):
+    return await make(IDS, unit(30))
 
 
 async def test_an_incident_is_nearest_to_its_own_vector(index):
@@ -69,7 +136,7 @@ async def test_hits_are_best_first_and_at_most_as_many_as_asked_for(index):
 
 async def test_equal_scores_are_in_the_order_of_their_ids(make):
     same = np.repeat(unit(1), 20, axis=0)
-    index = make([f"inc-{n:02}" for n in reversed(range(20))], same)
+    index = await make([f"inc-{n:02}" for n in reversed(range(20))], same)
     for limit in (3, 20):
         (hits,) = await index.search(unit(1), limit)
         assert [hit.id for hit in hits] == [f"inc-{n:02}" for n in range(limit)]
@@ -90,7 +157,7 @@ async def test_no_query_has_no_answer(index):
 
 
 async def test_an_empty_index_finds_nothing(make):
-    index = make([], np.zeros((0, 8), dtype=np.float32))
+    index = await make([], np.zeros((0, 8), dtype=np.float32))
     assert len(index) == 0
     assert await index.search(unit(1), 5) == [[]]
     assert await index.compare(unit(1)[0], ["inc-01"]) == [0.0]

@@ -19,6 +19,13 @@ def real_dvecdb(tmp_path_factory) -> Iterator[DvecdbServer]:
         yield server
 
 
+@pytest.fixture
+def a_fake_dvecdb() -> Iterator[FakeDvecdb]:
+    """A fake d-vecDB."""
+    with fake_dvecdb() as fake:
+        yield fake
+
+
 @pytest.fixture(params=FAKE_AND_REAL)
 def dvecdb(request) -> Iterator[FakeDvecdb | DvecdbServer]:
     """A fake d-vecDB, then the shared real one."""

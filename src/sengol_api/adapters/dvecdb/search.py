@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from sengol_api.adapters.dvecdb.errors import CollectionMissing
 from sengol_api.adapters.dvecdb.exact import ExactSearch
@@ -17,9 +17,14 @@ from sengol_api.adapters.dvecdb.vectors import Rows
 from sengol_api.resilience import Pipeline
 from sengol_api.review.provenance import count_call
 
+LEAST: Final = 100
 WIDTH: Final = 4
-LEAST: Final = 50
-"""Candidates for k hits: max(4 k, 50). The graph finds each of the nearest k among so many with a probability of more than 0.99."""
+SPARE: Final = 2
+"""How many candidates are asked for: at least 100, four for each hit, and two for each rank that the last hit has among them. What
+the graph overlooks are mostly the last of its candidates. ``bench/clients_dvecdb.py`` measures what that finds."""
+
+_Fit: TypeAlias = tuple[int, float, str]
+"""A hit that fits: its rank among all candidates, its distance, its id."""
 
 
 class Search:
@@ -65,22 +70,17 @@ class Search:
             return ()
         if not row.any():  # all are equally far, and the first by id are the nearest
             return await self._here("zero", row, limit, condition)
-        width = self._first_width(limit, condition, serving)
+        width = _first_width(limit, condition, serving)
         while width <= self._most:
             hits = await self._ask(serving, row, width, line)
             if len(hits) < width:
                 return await self._here("short", row, limit, condition)
             found = await self._fitting(hits, condition, serving)
-            if len(found) >= limit or width >= serving.count:
-                return tuple((key, distance) for distance, key in sorted(found)[:limit])
-            width = min(serving.count, max(2 * width, math.ceil(1.5 * width * limit / max(1, len(found)))))
+            wanted = _wider(found, limit, width)
+            if wanted <= width or width >= serving.count:
+                return tuple((key, distance) for _, distance, key in found[:limit])
+            width = min(serving.count, wanted)
         return await self._here("filter", row, limit, condition)
-
-    def _first_width(self, limit: int, condition: Condition, serving: Serving) -> int:
-        width = max(WIDTH * limit, LEAST)
-        if condition.allowed is not None:
-            width = math.ceil(width * serving.count / max(1, len(condition.allowed)))
-        return min(serving.count, max(width, LEAST))
 
     async def _ask(self, serving: Serving, row: Rows, width: int, line: Pipeline) -> list[RawHit]:
         """Hits with a distance that is one."""
@@ -95,17 +95,34 @@ class Search:
         count_call()
         return await self._rest.search(collection, body, width)
 
-    async def _fitting(self, hits: Sequence[RawHit], condition: Condition, serving: Serving) -> list[tuple[float, str]]:
+    async def _fitting(self, hits: Sequence[RawHit], condition: Condition, serving: Serving) -> list[_Fit]:
+        """Those that belong to a record and are let through, nearest first."""
         ids = await serving.book.ids([hit.id for hit in hits])
-        known = [(min(2.0, max(0.0, hit.distance or 0.0)), key) for hit, key in zip(hits, ids, strict=True) if key is not None]
+        known = sorted((_clamped(hit.distance), key) for hit, key in zip(hits, ids, strict=True) if key is not None)
         if len(known) < len(hits):  # somebody else wrote there
             self._statistics.unknown += len(hits) - len(known)
             self._keeper.look_now()
         if condition.admits_all:
-            return known
+            return [(rank, *each) for rank, each in enumerate(known, start=1)]
         admitted = await condition.admitted([key for _, key in known], self._records)
-        return [each for each, fits in zip(known, admitted, strict=True) if fits]
+        return [(rank, *each) for rank, (each, fits) in enumerate(zip(known, admitted, strict=True), start=1) if fits]
 
     async def _here(self, why: str, row: Rows, limit: int, condition: Condition) -> Found:
         self._statistics.exact[why] += 1
         return await self._exact.nearest(row, limit, condition)
+
+
+def _first_width(limit: int, condition: Condition, serving: Serving) -> int:
+    share = 1.0 if condition.allowed is None else max(1, len(condition.allowed)) / serving.count
+    return min(serving.count, max(LEAST, WIDTH * limit, math.ceil(SPARE * limit / share)))
+
+
+def _wider(found: Sequence[_Fit], limit: int, width: int) -> int:
+    """How many candidates it takes, going by those that fit among the first ones."""
+    if len(found) >= limit:
+        return SPARE * found[limit - 1][0]
+    return max(2 * width, math.ceil(SPARE * limit * width / max(1, len(found))))
+
+
+def _clamped(distance: float | None) -> float:
+    return min(2.0, max(0.0, distance or 0.0))

@@ -1,7 +1,9 @@
 """What goes wrong has a type, a cause and a next step, and never a word of a query, a vector or a server."""
 
+import asyncio
 import json
 import logging
+from itertools import pairwise
 
 import httpx2
 import pytest
@@ -137,8 +139,6 @@ def test_a_server_that_says_when_to_come_again_is_not_asked_before():
     times = []
 
     async def later(_):
-        import asyncio
-
         times.append(asyncio.get_running_loop().time())
         return Reply(503, headers={"retry-after": "7"})
 
@@ -147,7 +147,7 @@ def test_a_server_that_says_when_to_come_again_is_not_asked_before():
         with pytest.raises(ServerUnavailable) as caught:
             await s.client.search_by_vector(QUERY)
         assert caught.value.retry_after == 7
-        assert all(after - before >= 7 for before, after in zip(times, times[1:], strict=False))
+        assert all(after - before >= 7 for before, after in pairwise(times))
 
     virtually(work, options=STEADY)
 
@@ -190,8 +190,6 @@ def test_the_callers_deadline_is_told_as_such():
 
 
 def test_more_searches_than_may_wait_are_refused_at_once():
-    import asyncio
-
     async def work(s):
         s.server.seconds = 1.0
         tasks = [asyncio.create_task(s.client.search_by_vector(unit(1, seed=n)[0])) for n in range(6)]

@@ -191,7 +191,6 @@ def test_distances_that_are_none_are_dropped_and_a_little_below_nought_is_nought
     hit = {"id": "x", "distance": 0.5, "metadata": None}
 
     async def work(s):
-        (collection,) = s.server.server.collections
         keys = [each["id"] for each in await every_hit(s)]
 
         async def odd(request):
