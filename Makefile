@@ -35,6 +35,7 @@ lint: .venv/.dev
 
 types: .venv/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy eval/run.py bench/main_job.py
 
 layers: .venv/.dev
 	$(BIN)/lint-imports --no-cache

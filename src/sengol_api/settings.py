@@ -84,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         Annotated[int, Meta(ge=0)], _about("time past its end in which something kept is served when there is nothing new", "s")
     ] = 86_400
     cache_max_size: Annotated[
-        Annotated[int, Meta(ge=1)], _about("most entries of each cache; an answer takes about 0.3 MiB", "entries")
+        Annotated[int, Meta(ge=1)], _about("most entries of each cache; an answer takes about 0.15 MiB", "entries")
     ] = 1000
     redis_url: Annotated[
         str,
