@@ -34,7 +34,7 @@ def test_the_nearest_come_first_with_similarity_distance_and_facts():
 
 def test_so_many_candidates_are_asked_for_that_the_nearest_are_among_them():
     async def work(s):
-        for limit, width in ((1, 100), (10, 100), (30, 240), (1000, 300)):
+        for limit, width in ((1, 100), (10, 100), (30, 120), (1000, 300)):
             await s.client.search_by_vector(QUERY, limit)
             asked = last_search(s.server)
             assert (asked["limit"], asked["ef_search"]) == (width, width)
