@@ -173,7 +173,5 @@ class Tender:
         await self._sweep()
 
     async def _sweep(self) -> None:
-        if self._name is not None:
-            self._sweeper.used(self._name)
         names, marked = self._names.ours(await self._line.call(self._rest.collections))
         await self._sweeper.sweep(self._name, {*names, *marked})

@@ -287,19 +287,42 @@ def test_what_an_ended_process_left_behind_is_removed_after_a_while():
     run_virtual(main)
 
 
-def test_a_replica_whose_collection_was_taken_for_left_behind_is_wronged_once_at_most():
+def test_two_replicas_that_take_each_other_for_gone_cost_one_build_in_all():
     server = InMemoryDvecdb()
 
     async def main(loop):
-        async with client_on(server, loop, rows=30, drop_after=1e9) as old, client_on(server, loop, rows=40, drop_after=600) as new:
+        async with client_on(server, loop, rows=30, drop_after=600) as old:
             assert await old.ready(60)
-            assert await new.ready(60)
-            for _ in range(40):
-                await loop.sleep(100)
-                await nearest_or_none(old)
-            assert rebuild(old)["completed"] == 2
-            assert sorted(server.server.collections.values()) == [30, 40]
-            assert await nearest(old) == exact(unit(30), QUERY, ids_of(30), 10)
+            await loop.sleep(2)
+            async with client_on(server, loop, rows=40, drop_after=600) as new:
+                assert await new.ready(60)
+                for _ in range(100):
+                    await loop.sleep(100)
+                    await nearest_or_none(old)
+                assert (rebuild(old)["completed"], rebuild(new)["completed"]) == (2, 1)
+                assert sorted(server.server.collections.values()) == [30, 40]
+                assert await nearest(old) == exact(unit(30), QUERY, ids_of(30), 10)
+                assert await nearest(new) == exact(unit(40), QUERY, ids_of(40), 10)
+
+    run_virtual(main)
+
+
+def test_of_two_complete_collections_of_one_state_one_goes_and_its_user_takes_the_other():
+    server = InMemoryDvecdb()
+
+    async def main(loop):
+        async with client_on(server, loop, rows=30, drop_after=600) as one:
+            assert await one.ready(60)
+            (name,) = server.server.collections
+            kept = server.server._collections.pop(name)  # out of sight, so that the other builds its own
+            async with client_on(server, loop, rows=30, drop_after=600) as other:
+                await loop.sleep(2)
+                assert await other.ready(60)
+                server.server._collections[name] = kept
+                await loop.sleep(2000)
+                assert list(server.server.collections.values()) == [30]
+                assert await nearest(one) == await nearest(other) == exact(unit(30), QUERY, ids_of(30), 10)
+                assert rebuild(other)["completed"] == 1
 
     run_virtual(main)
 
