@@ -277,6 +277,7 @@ def test_what_an_ended_process_left_behind_is_removed_after_a_while():
     async def main(loop):
         async with client_on(server, loop, rows=30) as old:
             assert await old.ready(60)
+        await loop.sleep(2)
         async with client_on(server, loop, rows=40, drop_after=600) as new:
             assert await new.ready(60)
             await loop.sleep(500)
