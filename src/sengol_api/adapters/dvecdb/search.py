@@ -105,9 +105,14 @@ class Search:
         if None in ids:  # somebody else wrote there
             self._statistics.unknown += ids.count(None)
             self._keeper.look_now()
+        if None in ids or len(set(ids)) < len(ids):  # some do not count: the next ones are wanted as well
             looked_at = hits
             ids = await serving.book.ids([hit.id for hit in hits])
-        known = sorted([(_clamped(hit.distance), key) for hit, key in zip(looked_at, ids, strict=True) if key is not None])
+        nearest: dict[str, float] = {}
+        for hit, key in zip(looked_at, ids, strict=True):
+            if key is not None:  # an insert that was sent twice can be in the graph twice
+                nearest.setdefault(key, _clamped(hit.distance))
+        known = sorted((distance, key) for key, distance in nearest.items())
         if condition.admits_all:
             return [(rank, *each) for rank, each in enumerate(known, start=1)]
         admitted = await condition.admitted([key for _, key in known], self._records)

@@ -439,6 +439,45 @@ def test_records_that_cannot_be_read_end_nothing(caplog):
     assert "hunter2" not in caplog.text
 
 
+class Boastful(InMemoryRecords):
+    """Records that say they are more than they are."""
+
+    async def count(self):
+        """See the protocol."""
+        return await super().count() + 1
+
+
+def test_records_that_contradict_themselves_do_not_keep_the_server_busy_or_fill_it():
+    async def work(s):
+        await s.loop.sleep(1000)
+        assert s.server.count("POST", "/batch") < 100
+        assert len(s.server.server.collections) <= 1
+        assert "not as many vectors" in rebuild(s.client)["lastError"]
+        with pytest.raises(IndexNotReady):
+            await nearest(s.client)
+
+    virtually(work, records=Boastful(IDS, VECTORS, embedder=EMBEDDER), wait=False)
+
+
+class Damaged(InMemoryRecords):
+    """Records with a vector that is none."""
+
+    async def batches(self, size):
+        """See the protocol."""
+        async for batch in super().batches(size):
+            vectors = batch.vectors.copy()
+            vectors[3, 0] = np.nan
+            yield batch._replace(vectors=vectors)
+
+
+def test_a_record_that_cannot_be_indexed_is_named():
+    async def work(s):
+        await s.loop.sleep(10)
+        assert "'inc-0003' cannot be in the index" in rebuild(s.client)["lastError"]
+
+    virtually(work, records=Damaged(IDS, VECTORS, embedder=EMBEDDER), wait=False)
+
+
 def test_records_that_change_all_the_time_are_not_served_from_an_index_of_before():
     async def work(s):
         s.server.seconds = 0.5
