@@ -9,7 +9,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test check lint types layers fuzz coverage mutate eval bench bench-http simulate docs lock openapi audit sbom clean
+.PHONY: help run setup test test-llm check lint types layers fuzz coverage mutate eval bench bench-http faults simulate docs lock openapi audit \
+        sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -22,6 +23,9 @@ setup: .venv/.dev ## everything that development needs
 
 test: .venv/.dev ## every test that needs nothing from outside the package registry
 	$(BIN)/pytest
+
+test-llm: .venv/.dev .llm/.made ## the OpenAI client against a real model server; the first time compiles it, which takes minutes
+	LLM_PYTHON=.llm/bin/python $(BIN)/pytest -m llm
 
 check: lint types layers fuzz ## style, types, layers, and hostile requests from the OpenAPI document
 
@@ -56,6 +60,9 @@ bench: .venv/.bench ## speed and size of the main job, the clients and the toolk
 	$(BIN)/python bench/toolkit
 	$(BIN)/python bench/observability.py
 
+faults: .venv/.dev ## both upstreams dead, in six ways: what is answered, how late, and what is still sent to them
+	$(BIN)/python bench/faults.py
+
 bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
 	$(BIN)/python bench/fastify
 
@@ -78,6 +85,8 @@ lock: $(UV) ## resolve the dependencies again (hash-pinned, for every platform)
 	    --no-header pyproject.toml --group dev -c locks/tracing.txt -o locks/dev.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --group bench -c locks/dev.txt -o locks/bench.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header --group llm -o locks/llm.txt
 
 audit: $(UV) ## are there advisories about a dependency? Needs an advisory service: ADVISORIES=pypi or osv
 	@$(UV) tool run --quiet --from pip-audit==$(PIP_AUDIT_VERSION) pip-audit --strict --progress-spinner off --vulnerability-service $(ADVISORIES) \
@@ -93,7 +102,7 @@ sbom: $(UV) ## write dist/sbom.cdx.json: what a locked installation consists of,
 	@rm -rf .sbom && echo "dist/sbom.cdx.json"
 
 clean: ## remove what set-up made (not the data directory)
-	rm -rf .venv .uv
+	rm -rf .venv .uv .llm
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Sengol API needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11 (or newer).")'
@@ -119,4 +128,10 @@ $(UV):
 .venv/.bench: locks/bench.txt .venv/.dev
 	@echo "Setting up what the bench compares with ..."
 	@$(INSTALL) --require-hashes -r locks/bench.txt
+	@touch $@
+
+.llm/.made: locks/llm.txt | $(UV)
+	@echo "Compiling the model server (5 to 15 minutes the first time; needs a C++ compiler) ..."
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .llm
+	@CMAKE_ARGS="-DLLAVA_BUILD=OFF" $(UV) pip install --quiet --python .llm/bin/python --no-deps --require-hashes -r locks/llm.txt
 	@touch $@

@@ -30,6 +30,7 @@ SYSTEMS = (
     "A hiring tool that ranks applicants' resumes with a language model for employers in three countries",
     "A learning app for schools with video lessons, a tutor bot, and pupils' results in a data warehouse",
 )
+UNLIMITED = {"RATE_LIMIT_PER_MINUTE": "1000000000", "LOGIN_LIMIT_PER_MINUTE": "1000000000"}
 DOMAINS = ["ai", "cyber", "cloud"]
 
 
@@ -39,7 +40,7 @@ def server(data_dir: Path, *options: str, pinned: int | None = None) -> Iterator
     started = time.perf_counter()
     command = [] if pinned is None else ["taskset", "-c", str(pinned)]
     command += [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
-    environment = {**os.environ, "LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1", "RATE_LIMIT_PER_MINUTE": "1000000000"}
+    environment = {**os.environ, "LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1", **UNLIMITED}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     try:
         assert process.stdout is not None

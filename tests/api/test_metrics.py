@@ -61,9 +61,11 @@ async def test_an_error_is_counted_by_its_code(make_api):
     api = await make_api(generate=Failing())
     api.headers = await api.register()
     path = f"/api/review/{await api.review()}/generate-questions"
-    assert_error(await api.send("POST", path, {"systemDescription": DESCRIPTION}), "CIRCUIT_BREAKER_OPEN")
+    body = {"systemDescription": DESCRIPTION}
+    assert_error(await api.send("POST", path, body), "CIRCUIT_BREAKER_OPEN")
+    assert (await api.send("POST", path, body, Accept="text/event-stream")).status_code == 200  # the error is an event
     found = await scraped(api)
-    assert found["sengol_http_errors_total", ("CIRCUIT_BREAKER_OPEN",)] == 1
+    assert found["sengol_http_errors_total", ("CIRCUIT_BREAKER_OPEN",)] == 2
     assert found["sengol_http_requests_total", ("POST", "/api/review/{id}/generate-questions", "5xx")] == 1
 
 

@@ -15,6 +15,7 @@ from sengol_api.adapters.sql.tables import metadata
 from sengol_api.adapters.sql.users import SqlUserStore
 from sengol_api.review.accounts import User
 from sengol_api.review.reviews import Review
+from support.given import Given, keep
 from support.postgres import postgres_server
 from support.toys import NOON
 
@@ -60,6 +61,30 @@ async def run_sql(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+@pytest.fixture(scope="session")
+def pgvector_url(postgres) -> str:
+    """The URL of a PostgreSQL database with the schema, for tables of vectors; each test has an embedder of its own."""
+    asyncio.run(run_sql(postgres.format("postgres"), "CREATE DATABASE vectors"))
+    asyncio.run(_migrate(url := postgres.format("vectors")))
+    return url
+
+
+@pytest.fixture
+async def pgvector(pgvector_url):
+    """Makes a ``PgVectorIndex`` of ids and their vectors."""
+    from sengol_api.adapters.pgvector import PgVectorIndex, PgVectorOptions
+
+    database = Database(pgvector_url)
+
+    async def make(ids, vectors, **options):
+        embedder = Given(f"given-{uuid.uuid4().hex}", ids, vectors)
+        await keep(database, embedder, ids)
+        return await PgVectorIndex.open(database, embedder, options=PgVectorOptions(**options))
+
+    yield make
+    await database.close()
 
 
 @pytest.fixture(params=BOTH)

@@ -1,6 +1,8 @@
-"""``VectorIndex``: the exact one, that of d-vecDB (fake and real), and a plain one that says what exact means."""
+"""``VectorIndex``: embedded, d-vecDB (fake and real), pgvector on a real PostgreSQL, and a plain one that says what exact means."""
 
 import uuid
+from functools import partial
+from inspect import isawaitable
 
 import numpy as np
 import pytest
@@ -49,29 +51,69 @@ def unit(rows, seed=7, dimension=8):
 IDS = [f"inc-{n:02}" for n in range(30)]
 
 
-@pytest.fixture(params=["exact", "brute force", "fake d-vecdb", pytest.param("real d-vecdb", marks=pytest.mark.dvecdb)])
-async def make(request):
-    """Makes an index of some ids and vectors."""
-    if "d-vecdb" not in request.param:
-        kind = {"exact": ExactIndex, "brute force": BruteForce}[request.param]
+def embedded(request):
+    return ExactIndex
 
-        async def plain(ids, vectors):
-            return kind(ids, vectors)
 
-        yield plain
-        return
-    server = request.getfixturevalue("a_fake_dvecdb" if request.param.startswith("fake") else "real_dvecdb")
+def brute_force(request):
+    return BruteForce
+
+
+def pgvector(request):
+    return request.getfixturevalue("pgvector")
+
+
+def pgvector_by_index(request):
+    return partial(request.getfixturevalue("pgvector"), exact_below=0)
+
+
+def fake_dvecdb(request):
+    return request.getfixturevalue("over_dvecdb")(request.getfixturevalue("a_fake_dvecdb"))
+
+
+def real_dvecdb(request):
+    return request.getfixturevalue("over_dvecdb")(request.getfixturevalue("real_dvecdb"))
+
+
+IMPLEMENTATIONS = [
+    pytest.param(embedded),
+    pytest.param(brute_force),
+    pytest.param(pgvector, marks=pytest.mark.postgres),
+    pytest.param(pgvector_by_index, marks=pytest.mark.postgres),
+    pytest.param(fake_dvecdb),
+    pytest.param(real_dvecdb, marks=pytest.mark.dvecdb),
+]
+
+
+@pytest.fixture
+async def over_dvecdb():
+    """Makes an index over a server of d-vecDB; its clients are closed afterwards."""
     clients = []
 
-    async def over_d_vecdb(ids, vectors):
-        options = DvecdbOptions(host="127.0.0.1", port=server.port, collection=f"c{uuid.uuid4().hex[:20]}", dimension=8)
-        clients.append(client := DvecdbClient(options, records=InMemoryRecords(ids, vectors, embedder="toy")))
-        assert await client.ready(60)
-        return DvecdbIndex(client, ExactIndex(ids, vectors))
+    def over(server):
+        async def make(ids, vectors):
+            options = DvecdbOptions(host="127.0.0.1", port=server.port, collection=f"c{uuid.uuid4().hex[:20]}", dimension=8)
+            clients.append(client := DvecdbClient(options, records=InMemoryRecords(ids, vectors, embedder="toy")))
+            assert await client.ready(60)
+            return DvecdbIndex(client, ExactIndex(ids, vectors))
 
-    yield over_d_vecdb
+        return make
+
+    yield over
     for client in clients:
         await client.close()
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def make(request):
+    """Makes an index of ids and their vectors, in a coroutine or at once."""
+    constructor = request.param(request)
+
+    async def made(ids, vectors):
+        index = constructor(ids, vectors)
+        return await index if isawaitable(index) else index
+
+    return made
 
 
 @pytest.fixture

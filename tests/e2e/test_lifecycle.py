@@ -3,10 +3,12 @@
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 import pytest
 
+from support.process import environment
 from support.wire import SYSTEM
 
 pytestmark = pytest.mark.e2e
@@ -136,6 +138,31 @@ def test_a_database_that_does_not_answer_ends_the_start_with_one_line(command, t
     assert "cannot start" in done.stderr
     assert "canary-password" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+def one_reason(done) -> str:
+    """The one line that says why it did not start."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    [line] = [line for line in done.stderr.splitlines() if "cannot start" in line]
+    return line
+
+
+def test_a_damaged_database_ends_the_start_with_one_line(command, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "sengol.sqlite3").write_bytes(b"this is no database, whatever its name says" * 200)
+    reason = one_reason(command("serve", "--port", "0", "--data-dir", tmp_path / "data"))
+    assert str(tmp_path / "data" / "sengol.sqlite3") in reason
+    assert "not a database" in reason
+
+
+def test_a_disk_without_room_for_the_corpus_ends_the_start_with_one_line(tmp_path):
+    start = [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 4096 && exec "$@"', "sh", *start],  # no file grows past some megabytes
+        capture_output=True, text=True, env=environment(), cwd=tmp_path, timeout=120, check=False,
+    )  # fmt: skip
+    assert "cannot be used: " in one_reason(done)
 
 
 def test_the_data_directory_is_for_its_owner_only(first_start):

@@ -82,28 +82,33 @@ def refused(url) -> bool:
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_under_load_loses_no_request(small, workers, stop):
-    server = small("--workers", workers, SHUTDOWN_DRAIN_DELAY="700").wait_until_ready()
+    """The senders do as a load balancer does: they ask for readiness, and send nothing more to whoever is not ready."""
+    server = small("--workers", workers, SHUTDOWN_DRAIN_DELAY="3000").wait_until_ready()
     with server.log_in() as first:
         token = first.headers["Authorization"]
-    answers, lost = [], []
+    answers, lost, not_ready = [], [], threading.Event()
 
     def send(number):
         with server.client(Authorization=token) as client:
-            for turn in range(1000):
+            for turn in range(10_000):
+                if not_ready.is_set():
+                    return
                 try:
                     answers.append(ask(client, f"slow 0.05 seconds, {number}-{turn}").status_code)
-                except httpx2.ConnectError:
-                    return  # nobody listens any more, and was told so before it sent anything
                 except (httpx2.HTTPError, KeyError) as error:
                     lost.append(repr(error))
 
     senders = [threading.Thread(target=send, args=(number,)) for number in range(8)]
     for sender in senders:
         sender.start()
-    until(lambda: len(answers) > 50)
-    server.process.send_signal(stop)
-    for sender in senders:
-        sender.join(60)
+    try:
+        until(lambda: len(answers) > 50)
+        server.process.send_signal(stop)
+        until(lambda: httpx2.get(f"{server.url}/health/ready", timeout=20).status_code == 503)
+    finally:
+        not_ready.set()
+        for sender in senders:
+            sender.join(60)
     assert lost == []
     assert set(answers) == {200}
     assert server.process.wait(30) == 0

@@ -108,7 +108,7 @@ class ScriptedModel:
         """See the port."""
         self.tasks.append(task)
         value = self.script(json.loads(task.data))
-        found = tuple(check(value))
+        found = tuple(await check(value))
         self.complaints.append(found)
         reason = "" if self.served == "fresh" else "the provider does not answer"
         return ModelAnswer(value, self.name, self.served, reason, 1, found)

@@ -97,11 +97,13 @@ class FakeSdk:
         self.script = Script(*steps or (Said(),))
         self.api_key, self.base_url = api_key or f"key-{next(_numbers)}", base_url
         self.closed = False
+        self.headers: list[dict[str, str]] = []
         create = SimpleNamespace(with_raw_response=SimpleNamespace(create=self._create))
         self.chat = SimpleNamespace(completions=create)
         self.embeddings = create
 
-    async def _create(self, **body: Any) -> Any:
+    async def _create(self, *, extra_headers: Mapping[str, str] | None = None, **body: Any) -> Any:
+        self.headers.append(dict(extra_headers or {}))
         step = await self.script(**body)
         return step.to(body) if hasattr(step, "to") else step
 

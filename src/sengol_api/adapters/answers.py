@@ -22,6 +22,8 @@ NAME: Final = "review"
 RESERVE: Final = 0.2
 DEGRADED_TTL: Final = 15.0
 DAY: Final = 86_400.0
+BYTES_PER_QUESTION: Final = 5_000
+"""About what a question takes in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,8 @@ class Answers:
                 ttl_of=self._ttl_of,
                 stale_if_error=options.stale if options.enabled else 0.0,
                 key=lambda asked: asked.key,
-                copy=lambda kept: kept,  # nobody changes an answer: it is frozen, and only read
-                size_of=lambda _: 1,
+                copy=lambda kept: kept,  # nobody changes an answer: it is only read
+                size_of=lambda kept: BYTES_PER_QUESTION * len(kept.generated.questions),
             ),
             clock=clock,
         )
@@ -102,7 +104,7 @@ class Answers:
         asked = _Asked(self._work.key(request, as_of), request, as_of, user_id, remaining())
         with self._watched(asked.key, on_progress), cache_outcome() as found, past_the_cache() if skip_cache else nullcontext():
             served: Any = await self.pipeline.call(self._make, asked)
-        generated: Generated = served.value
+        generated: Generated = served.value.generated
         made_now = found.source in {CacheSource.MISS, None}  # those who shared it sent nothing
         if made_now:
             self._count(generated)
@@ -123,7 +125,7 @@ class Answers:
                 del self._watchers[key]
                 self._by_evidence.pop(key, None)
 
-    async def _make(self, asked: "_Asked") -> Generated:
+    async def _make(self, asked: "_Asked") -> "_Kept":
         """The work, which several may wait for: it has the time of the one that asked first."""
 
         def tell(progress: Progress) -> None:
@@ -133,25 +135,35 @@ class Answers:
         in_time = nullcontext() if asked.seconds is None else deadline(asked.seconds * (1 - RESERVE), clock=self._clock)
         with in_time, charged_to(asked.user_id):
             keep = partial(self._by_evidence.__setitem__, asked.key)
-            return await self._work(asked.request, as_of=asked.as_of, on_progress=tell, on_evidence=keep)
+            return _Kept(await self._work(asked.request, as_of=asked.as_of, on_progress=tell, on_evidence=keep))
 
-    async def _from_evidence(self, asked: "_Asked", *, error: Exception) -> Generated:
+    async def _from_evidence(self, asked: "_Asked", *, error: Exception) -> "_Kept":
         """What the work had before it asked a model, if it came so far; else it is made now."""
         degraded = Degradation(NAME, "evidence", f"the assisted answer was not ready: {reason_of(error)}")
         found = self._by_evidence.get(asked.key)
         if found is not None:
-            return replace(found, degraded=(*found.degraded, degraded), served=(*found.served, (NAME, ("evidence",))))
-        return await self._work.from_evidence(asked.request, as_of=asked.as_of, degraded=degraded)
+            served = (*found.served, (NAME, ("evidence",)))
+            return _Kept(replace(found, degraded=(*found.degraded, degraded), served=served))
+        return _Kept(await self._work.from_evidence(asked.request, as_of=asked.as_of, degraded=degraded))
 
-    def _ttl_of(self, generated: Generated) -> float | None:
+    def _ttl_of(self, kept: "_Kept") -> float | None:
         if not self._options.enabled:
             return 0.0
-        return DEGRADED_TTL if generated.degraded else None
+        return DEGRADED_TTL if kept.generated.degraded else None
 
     def _count(self, generated: Generated) -> None:
         for dependency, rungs in generated.served:
             for rung in rungs:
                 self._on_served(dependency, rung)
+
+
+class _Kept:
+    """An answer as the cache has it: in a wrapping, or it would look at thousands of parts for one that could be changed."""
+
+    __slots__ = ("generated",)
+
+    def __init__(self, generated: Generated) -> None:
+        self.generated = generated
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """The ladder below each upstream: when it does not serve in its share of the time, the next rung does, and says so."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 from sengol_api.resilience import BulkheadFull, CircuitOpen, Clock, RateLimited, Rejected, deadline, remaining
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.errors import AppError, LLMError
-from sengol_api.review.ports import Embedder, Hit, LanguageModel, ModelAnswer, ModelTask, VectorIndex, Vectors
+from sengol_api.review.ports import AnswerCheck, Embedder, Hit, LanguageModel, ModelAnswer, ModelTask, VectorIndex, Vectors
 from sengol_api.review.provenance import FRESH, calls_so_far, note
 from sengol_api.review.space import EMBEDDINGS
 
@@ -118,7 +118,7 @@ class PatientModel:
         """See the port."""
         return self._model.name
 
-    async def answer(self, task: ModelTask, *, check: Callable[[Any], Sequence[str]]) -> ModelAnswer:
+    async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
         """See the port."""
         return await _or_llm_error(share_of_time(MODEL_SHARE, self._clock), self._model.answer(task, check=check))
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Final
 
 from sengol_api.resilience import Clock, Pipeline, RateLimit, RateStore, Registry, TimedOut
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.errors import LLMError
-from sengol_api.review.ports import LanguageModel, ModelAnswer, ModelTask
+from sengol_api.review.ports import AnswerCheck, LanguageModel, ModelAnswer, ModelTask
 
 DAY: Final = 86_400.0
 CHARACTERS_PER_TOKEN: Final = 4
@@ -63,7 +63,7 @@ class BudgetedModel:
         """See the port."""
         return self._model.name
 
-    async def answer(self, task: ModelTask, *, check: Callable[[Any], Sequence[str]]) -> ModelAnswer:
+    async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
         """See the port.
 
         Raises:

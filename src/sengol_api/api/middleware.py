@@ -22,7 +22,7 @@ from sengol_api.observability.trace_context import read as read_trace
 from sengol_api.review.errors import AppError, Problem, ValidationError
 
 _ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_QUIET: Final = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
+_QUIET: Final = ("/health", "/metrics")
 _log = logging.getLogger("sengol_api.request")
 
 
@@ -83,7 +83,7 @@ class RequestContext:
 
     def _log_end(self, method: str, route: str, status: int, seconds: float, code: str | None) -> None:
         slow = seconds >= self._slow
-        level = logging.WARNING if slow else logging.DEBUG if route in _QUIET and status < 500 else logging.INFO
+        level = logging.WARNING if slow else logging.DEBUG if route.startswith(_QUIET) and status < 500 else logging.INFO
         if _log.isEnabledFor(level):
             facts: dict[str, object] = {
                 "method": method_label(method),

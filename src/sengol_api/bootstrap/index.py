@@ -7,10 +7,12 @@ from typing import Any
 from sengol_api.adapters.dvecdb import Batch, DvecdbClient, DvecdbIndex, DvecdbOptions
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.adapters.ladder import LadderIndex
+from sengol_api.adapters.pgvector.index import CONCURRENT, TIMEOUT, PgVectorIndex
+from sengol_api.adapters.sql.engine import Database
 from sengol_api.bootstrap.model import breaker
 from sengol_api.bootstrap.shared import Shared
 from sengol_api.data_dir import StartError
-from sengol_api.resilience import Cache, OptionsError, Registry
+from sengol_api.resilience import Bulkhead, Cache, OptionsError, Pipeline, Registry, Timeout
 from sengol_api.review.ports import Embedder, VectorIndex
 from sengol_api.settings import Settings
 
@@ -55,14 +57,24 @@ class Indexes:
 
     Args:
         settings: VECTOR_INDEX, DVECDB_*, CACHE_*.
+        database: the store of record, where pgvector is.
         corpus_version: of the vectors.
         registry: where the pipelines are entered.
         shared: what replicas share.
         stack: closes what is opened.
     """
 
-    def __init__(self, settings: Settings, corpus_version: str, registry: Registry, shared: Shared, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        corpus_version: str,
+        registry: Registry,
+        shared: Shared,
+        stack: AsyncExitStack,
+    ) -> None:
         self._settings = settings
+        self._database = database
         self._corpus_version = corpus_version
         self._registry = registry
         self._shared = shared
@@ -76,14 +88,21 @@ class Indexes:
         Raises:
             StartError: the settings cannot be used.
         """
-        if self._settings.vector_index != DVECDB:
+        if self._settings.vector_index == "embedded":
             return embedded
+        if self._settings.vector_index == "pgvector":
+            return LadderIndex(await self._pgvector(embedder), embedded)
         try:
             client = self._client(embedder, embedded)
         except OptionsError as error:
             raise StartError(f"DVECDB_*: {error}") from None
         self.dvecdb.append(await self._stack.enter_async_context(client))
         return LadderIndex(DvecdbIndex(client, embedded), embedded)
+
+    async def _pgvector(self, embedder: Embedder) -> VectorIndex:
+        pipeline = Pipeline("pgvector", breaker(self._settings), Bulkhead(max_concurrent=CONCURRENT), Timeout(TIMEOUT))
+        self._registry.add(pipeline)
+        return await PgVectorIndex.open(self._database, embedder, pipeline=pipeline)
 
     def _client(self, embedder: Embedder, embedded: ExactIndex) -> DvecdbClient:
         settings = self._settings

@@ -1,6 +1,7 @@
 """The language model and its embeddings, from the settings."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sengol_api.adapters.ladder import PatientEmbedder, PatientModel
 from sengol_api.adapters.openai import OpenAIClient, OpenAIEmbedder, OpenAIModel, OpenAIOptions, Provider
@@ -9,6 +10,9 @@ from sengol_api.data_dir import StartError
 from sengol_api.resilience import Cache, CircuitBreaker, OptionsError, RateStore, Registry, Tier
 from sengol_api.review.ports import LanguageModel
 from sengol_api.settings import Settings
+
+ANSWER_TOKENS: Final = 4_000
+"""Longest answer of the model: a domain's takes some two thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
         raise StartError(f"OPENAI_*: {error}") from None
     model: LanguageModel | None = None
     if client.model:
-        model = PatientModel(OpenAIModel(client))
+        model = PatientModel(OpenAIModel(client, max_tokens=ANSWER_TOKENS))
         if settings.tokens_per_day:
             model = BudgetedModel(model, settings.tokens_per_day, store=store, registry=registry)
     embedder = OpenAIEmbedder(client, settings.openai_embedding_dimensions) if settings.embedded_by_provider else None

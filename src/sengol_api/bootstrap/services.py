@@ -70,7 +70,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
         if model is not None:
             background.run("the SDK of the model", model.client.warm)
         corpus, vocabulary = known.knowledge.corpus, known.knowledge.vocabulary
-        indexes = Indexes(settings, corpus.version, registry, shared, stack)
+        indexes = Indexes(settings, database, corpus.version, registry, shared, stack)
         spaces = await prefer(settings, known, model, database, indexes, background)
         chat = None if model is None else model.model
         assistant = None if chat is None else Assistant(chat, known.embedder.embed_now)

@@ -1,7 +1,7 @@
 """What the domain needs of the world. Each port has contract tests that every adapter passes."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -79,6 +79,10 @@ class ModelAnswer:
     tokens: int = 0
 
 
+AnswerCheck = Callable[[Any], Awaitable[Sequence[str]]]
+"""What is wrong with a decoded answer, in sentences for one attempt to repair it."""
+
+
 class LanguageModel(Protocol):
     """Answers in the form of a schema."""
 
@@ -86,7 +90,7 @@ class LanguageModel(Protocol):
     def name(self) -> str:
         """Of the model that is asked first."""
 
-    async def answer(self, task: ModelTask, *, check: Callable[[Any], Sequence[str]]) -> ModelAnswer:
+    async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
         """A value of the task's schema.
 
         Args:

@@ -107,7 +107,7 @@ def test_one_that_fails_disturbs_no_other():
     assert len(well.starts) == 1
 
 
-def test_stopping_cancels_all_work_and_waits_until_it_has_cleaned_up():
+def test_stopping_cancels_all_work_and_waits_until_it_has_cleaned_up(caplog):
     cleaned = []
 
     async def work():
@@ -126,7 +126,8 @@ def test_stopping_cancels_all_work_and_waits_until_it_has_cleaned_up():
 
     snapshot = run_virtual(main())
     assert cleaned == [1, 1]
-    assert {each.state for each in snapshot.values()} == {WorkState.STOPPED}
+    assert {(each.state, each.failures) for each in snapshot.values()} == {(WorkState.STOPPED, 0)}
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("how", ["returns", "raises"])

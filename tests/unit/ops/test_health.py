@@ -1,6 +1,7 @@
 """Health on virtual time: what is shown of dependencies that answer, fail, hang and come back."""
 
 import asyncio
+import gc
 import logging
 
 import pytest
@@ -99,6 +100,29 @@ def test_one_that_never_ends_its_checks_is_asked_a_few_times_and_then_no_more_un
         return await health.report()
 
     assert run(main, database=Fake(), dvecdb=frozen).checks["dvecdb"].status == "ok"
+
+
+@pytest.mark.parametrize("clean_up", ["ends", "fails"])
+def test_a_check_whose_time_is_over_is_cancelled_and_what_its_clean_up_raises_is_nobodys_surprise(clean_up, caplog):
+    cancelled = []
+
+    async def hangs():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(1)
+            if clean_up == "fails":
+                raise OSError("while it was cleaned up") from None
+            raise
+
+    async def main(health):
+        await health.report()
+        await asyncio.sleep(1)
+        gc.collect()
+
+    run(main, database=Fake(), dvecdb=Dependency(name="dvecdb", check=hangs))
+    assert cancelled == [1]
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ async def cancel(*tasks):
 
 def until(condition):
     """Let other threads run until something has happened."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0)

@@ -26,6 +26,7 @@ from sengol_api.resilience import (
     Vegas,
     deadline,
     fallback_errors,
+    seconds_to_wait,
 )
 from sengol_api.resilience.testing import ManualClock, Script, after, hang, run_virtual
 
@@ -159,7 +160,7 @@ def test_a_decorated_coroutine_function_trips_the_breaker():
 def test_no_lock_is_held_during_a_call():
     pipeline = Pipeline("upstream", Retry(), CircuitBreaker(slow_call=1.0), Bulkhead(max_concurrent=8), Timeout(5.0))
     together = threading.Barrier(8)  # broken, unless all eight are inside at the same time
-    threads = [threading.Thread(target=pipeline.call_sync, args=(together.wait, 10)) for _ in range(8)]
+    threads = [threading.Thread(target=pipeline.call_sync, args=(together.wait, 120)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -302,6 +303,11 @@ def test_a_servers_wait_is_understood_in_all_its_forms(hint, slept):
     assert pipeline.call_sync(Script(error, "well").sync) == "well"
     assert clock.slept[0] >= slept
     assert clock.slept[0] <= slept * 1.1 + 1e-6
+
+
+@pytest.mark.parametrize(("hint", "seconds"), [("1500", 1.5), (250, 0.25), ("-20", 0.0), ("Fri, 15 Jan 2027 08:00:07 GMT", 7.0)])
+def test_a_servers_wait_in_milliseconds_is_not_taken_for_seconds(hint, seconds):
+    assert seconds_to_wait(hint, wall=ManualClock().wall(), unit=0.001) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("hint", [1e300, 10**400, float("inf"), "99999999999999999999"], ids=lambda hint: str(hint)[:8])

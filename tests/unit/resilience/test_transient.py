@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sengol_api.resilience import CircuitBreaker, CircuitOpen, OptionsError, Rejected, Retry, TimedOut
+from sengol_api.resilience import CircuitBreaker, CircuitOpen, DeadlineExceeded, OptionsError, Rejected, Retry, TimedOut
 from sengol_api.resilience.transient import as_predicate, by_attribute, is_failure, is_transient
 
 
@@ -51,6 +51,7 @@ def test_what_may_pass_is_transient(error):
         SayingError(retry_after=None),
         Rejected("upstream", "rate_limit"),
         CircuitOpen("upstream", "circuit_breaker"),
+        DeadlineExceeded("upstream", "timeout"),
         asyncio.CancelledError(),
         KeyboardInterrupt(),
     ],

@@ -1,7 +1,7 @@
 """How much a question weighs."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sengol_api.review import weights
@@ -31,6 +31,13 @@ def test_the_evidence_weight_is_the_printed_formula():
     assert strong.weight == pytest.approx(0.4 + 0.3 * 0.9 + 0.3)
 
 
+def test_an_incident_that_is_missing_among_the_five_counts_zero():
+    evidence = weigh([("critical", 0.9)])
+    assert (evidence.similarity, evidence.severity) == (pytest.approx(0.9 / 5), pytest.approx(1 / 5))
+
+
+@example([("critical", 1.0)], "low", 0.25)
+@example([("critical", 0.9)] * 4, "low", 0.0)
 @given(evidence_lists, severities, unit)
 def test_one_more_incident_never_lowers_a_weight(pairs, severity, similarity):
     assert weigh([*pairs, (severity, similarity)]).weight >= weigh(pairs).weight

@@ -13,7 +13,7 @@ from sengol_api.review.vocabulary import Vocabulary, iso_country
 
 ORIGIN: Final = "genai-incidents"
 PACKAGE: Final = "genai_incidents"
-RULES: Final = "5"  # raise it when a rule below changes, so that stored incidents are made anew
+RULES: Final = "6"  # raise it when a rule below changes, so that stored incidents are made anew
 ATTRIBUTION: Final = (
     "AI incidents: genai-incidents, CC BY 4.0, with content of the AI Incident Database, the OECD AI Incidents Monitor, "
     "AIAAIC (CC BY-SA 4.0), MITRE ATLAS (Apache-2.0), the CVE Program, GitHub advisories and AVID (MIT) under their terms"
@@ -84,7 +84,8 @@ def convert(entry: Mapping[str, Any], vocabulary: Vocabulary) -> Incident:
     advisory = entry["tier"] == "feed" and not tags.isdisjoint(_ADVISORY_TAGS)
     title = clean(entry["title"])
     text = story(title, entry["description"])
-    affected = clean(entry.get("affected") or "") or None
+    affected = clean(entry.get("affected") or "")
+    organization, _, extent = affected.partition(" — ")
     industry, industry_told = _industry(tags, title, vocabulary)
     source = _source(entry["primary_reference"])
     news = source in _TRACKERS
@@ -93,11 +94,11 @@ def convert(entry: Mapping[str, Any], vocabulary: Vocabulary) -> Incident:
     return Incident(
         id=entry["id"],
         title=title,
-        text=text,
+        text=f"{text} Affected: {extent}".strip() if extent else text,
         kind=kind,
         incident_type=kind if kind != "incident" else "ai-harm" if entry["corpus"] == "ai-harm" else "ai-incident",
         attack_type=_attack_type(entry["attack_vector"], news=news),
-        organization=affected[:200] if affected and affected != title else None,
+        organization=organization[:200] if organization and organization != title else None,
         industry=industry,
         country=_country(tags, vocabulary),
         severity=entry["severity"].lower(),

@@ -47,7 +47,10 @@ class ChatAsk:
             # OpenAI's newer models know the new name alone; other servers, the old one.
             body["max_completion_tokens" if provider.url.startswith(OPENAI) else "max_tokens"] = self.max_tokens
         if self.schema is not None:
-            body["response_format"] = self.schema.response_format
+            form = self.schema.response_format(provider.json_form)
+            body |= {} if form is None else {"response_format": form}
+            if provider.json_form != "json_schema":
+                body["messages"].insert(0, {"role": "system", "content": self.schema.in_words})
         return body
 
     def model_at(self, provider: Provider, *, first: bool) -> str:
@@ -61,7 +64,9 @@ class ChatAsk:
 
     def key(self, chain: Sequence[Provider]) -> str:
         """The key of its answer: of everything that changes it."""
-        models = [[provider.url, self.model_at(provider, first=place == 0)] for place, provider in enumerate(chain)]
+        models = [
+            [provider.url, self.model_at(provider, first=place == 0), provider.json_form] for place, provider in enumerate(chain)
+        ]
         schema = None if self.schema is None else [self.schema.name, self.schema.schema]
         messages = [dict(message) for message in self.messages]
         return cache_key("chat", FORM, models, messages, schema, self.temperature, self.max_tokens, self.prompt_version)

@@ -211,6 +211,7 @@ class OpenAIClient:
             schema: JSON Schema of an object in the form of strict structured output.
             name: of what is asked for: letters, digits, ``_`` and ``-``.
             check: what is wrong with a value of the schema: a list of problems, in words that help the model; or an empty one.
+                A plain function, or a coroutine function.
                 Callers with the same messages and schema must have the same check, for they share answers: what it depends on
                 belongs into the messages or ``prompt_version``.
 

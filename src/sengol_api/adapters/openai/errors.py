@@ -29,13 +29,16 @@ Each says whether it is worth another try, speaks against the health of the prov
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from sengol_api.adapters.openai.answers import Usage
 from sengol_api.review.errors import CircuitBreakerError, LLMError
+
+NOTHING: Final = Usage()
 
 
 class ModelError(LLMError):
@@ -183,16 +186,22 @@ class BadAnswerError(ModelError):
 
 
 class CutAnswerError(BadAnswerError):
-    """The answer ended where its tokens did (``finish_reason`` length)."""
+    """The answer ended where its tokens did (``finish_reason`` length).
+
+    Attributes:
+        text: as far as it went.
+        usage: tokens that it took.
+    """
 
     reason = "answer_cut"
     retryable = False
     counts_as_failure = False
     elsewhere = False
 
-    def __init__(self, message: str, *, provider: str = "", text: str = "") -> None:
+    def __init__(self, message: str, *, provider: str = "", text: str = "", usage: Usage = NOTHING) -> None:
         super().__init__(message, provider=provider, status=200)
         self.text = text
+        self.usage = usage
 
 
 class RefusalError(BadAnswerError):
@@ -213,6 +222,7 @@ class InvalidJsonError(BadAnswerError):
         text: the answer.
         fits: whether it is a value of the schema, so that only the check found something.
         calls: requests that were sent to providers for this caller.
+        usage: tokens that the answer and its repair took.
     """
 
     reason = "invalid_json"
@@ -229,6 +239,7 @@ class InvalidJsonError(BadAnswerError):
         text: str = "",
         fits: bool = False,
         calls: int = 0,
+        usage: Usage = NOTHING,
     ) -> None:
         super().__init__(message, provider=provider, status=200)
         self.problems = tuple(problems)
@@ -236,11 +247,19 @@ class InvalidJsonError(BadAnswerError):
         self.text = text
         self.fits = fits
         self.calls = calls
+        self.usage = usage
 
     def for_caller(self, calls: int) -> Self:
         """The same for one of several who asked for the same."""
         return type(self)(
-            self.message, self.problems, provider=self.provider, model=self.model, text=self.text, fits=self.fits, calls=calls
+            self.message,
+            self.problems,
+            provider=self.provider,
+            model=self.model,
+            text=self.text,
+            fits=self.fits,
+            calls=calls,
+            usage=self.usage,
         )
 
     @property

@@ -1,11 +1,8 @@
 """The domain's ``LanguageModel`` over the client."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 from sengol_api.adapters.openai.client import OpenAIClient
 from sengol_api.adapters.openai.errors import InvalidJsonError
-from sengol_api.review.ports import ModelAnswer, ModelTask
+from sengol_api.review.ports import AnswerCheck, ModelAnswer, ModelTask
 
 
 class OpenAIModel:
@@ -23,7 +20,7 @@ class OpenAIModel:
         self._temperature = temperature
         self._max_tokens = max_tokens
 
-    async def answer(self, task: ModelTask, *, check: Callable[[Any], Sequence[str]]) -> ModelAnswer:
+    async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
         """See the port."""
         messages = [{"role": "system", "content": task.instructions}, {"role": "user", "content": task.data}]
         try:
@@ -39,6 +36,7 @@ class OpenAIModel:
         except InvalidJsonError as error:
             if not error.fits:
                 raise
-            return ModelAnswer(error.value, error.model, "fresh", "", error.calls, error.problems)
-        billed = answer.usage.input_tokens + answer.usage.output_tokens if answer.calls else 0
+            billed = error.usage.total if error.calls else 0
+            return ModelAnswer(error.value, error.model, "fresh", "", error.calls, error.problems, tokens=billed)
+        billed = answer.usage.total if answer.calls else 0
         return ModelAnswer(answer.value, answer.model, answer.source, answer.reason, answer.calls, tokens=billed)

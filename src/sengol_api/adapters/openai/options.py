@@ -10,7 +10,7 @@ from sengol_api.adapters.openai.prices import Price
 from sengol_api.adapters.openai.secret import Secret
 from sengol_api.adapters.openai.tokens import estimate_tokens
 from sengol_api.resilience import Bulkhead, CircuitBreaker, Hedge
-from sengol_api.resilience.options import FUNCTION, Allowed, Options, above, at_least, between, instance, option, whole
+from sengol_api.resilience.options import FUNCTION, Allowed, Options, above, at_least, between, instance, one_of, option, whole
 
 OPENAI: Final = "https://api.openai.com/v1"
 
@@ -28,6 +28,9 @@ _URL = Allowed(
 )
 
 
+_JSON = one_of("json_schema", "json_object", "words")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provider(Options):
     """Someone who serves the OpenAI protocol."""
@@ -42,6 +45,7 @@ class Provider(Options):
     embedding_model: str = option(
         "", _TEXT, "embedding model; empty: it serves no embeddings, and nor does a fallback whose model is not that of the first"
     )
+    json_form: str = option("json_schema", _JSON, "how it is asked for JSON: in the form that it knows")
     organization: str = option("", _TEXT, "organization of the key, for accounts in several")
     project: str = option("", _TEXT, "project of the key, for accounts in several")
     sdk: Any = field(
@@ -122,6 +126,7 @@ class OpenAIOptions(Options):
     base_url: str = option("", _URL, "address of the first provider; empty: OpenAI's")
     model: str = option("gpt-4o", _TEXT, "its chat model")
     embedding_model: str = option("text-embedding-3-small", _TEXT, "its embedding model")
+    json_form: str = option("json_schema", _JSON, "how it is asked for JSON: in the form that it knows")
     organization: str = option("", _TEXT, "organization of its key, for accounts in several")
     project: str = option("", _TEXT, "project of its key, for accounts in several")
     provider: str = option("primary", _NAMED, "what the first provider is called")
@@ -192,6 +197,7 @@ class OpenAIOptions(Options):
             api_key=self.api_key,
             model=self.model,
             embedding_model=self.embedding_model,
+            json_form=self.json_form,
             organization=self.organization,
             project=self.project,
             sdk=sdk,

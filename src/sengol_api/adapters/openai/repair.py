@@ -1,7 +1,8 @@
 """Answers of a schema: held against a check, and given back once to be corrected."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from inspect import isawaitable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from sengol_api.adapters.openai.run import Run
 from sengol_api.adapters.openai.schema import MOST_PROBLEMS
 from sengol_api.adapters.openai.statistics import Statistics
 
-Check = Callable[[Any], Sequence[str]]
+Check = Callable[[Any], Sequence[str] | Awaitable[Sequence[str]]]
 
 
 class _Attempt(NamedTuple):
@@ -23,6 +24,7 @@ class _Attempt(NamedTuple):
     problems: tuple[str, ...]
     text: str
     fits: bool
+    usage: Usage
     model: str = ""
     provider: str = ""
     reply: Reply | None = None
@@ -54,29 +56,31 @@ async def checked(chain: Chain[ChatAsk, Reply], ask: ChatAsk, check: Check | Non
     if failure is not None:
         if not first.fits:
             raise failure
-        raise _invalid(first, f"and there was no repair: {failure.reason}")
+        raise _invalid(first, f"and there was no repair: {failure.reason}", first.usage)
+    usage = first.usage + second.usage
     if second.reply is not None and not second.problems:
-        return replace(second.reply, usage=second.reply.usage + (first.reply.usage if first.reply is not None else Usage()))
-    raise _invalid(min(second, first, key=_badness), "and its repair did not help")
+        return replace(second.reply, usage=usage)
+    raise _invalid(min(second, first, key=_badness), "and its repair did not help", usage)
 
 
 async def _attempt(chain: Chain[ChatAsk, Reply], ask: ChatAsk, check: Check | None, run: Run) -> _Attempt:
     try:
         reply = await chain.answer(ask, run)
     except InvalidJsonError as error:
-        return _Attempt(error.problems, error.text, fits=False, model=error.model, provider=error.provider)
+        return _Attempt(error.problems, error.text, fits=False, usage=error.usage, model=error.model, provider=error.provider)
     except CutAnswerError as error:
         problem = "it was cut at the token limit; say the same in fewer words"
-        return _Attempt((problem,), error.text, fits=False, provider=error.provider)
-    problems = () if check is None else tuple(str(problem) for problem in check(msgspec.json.decode(reply.text)))
-    return _Attempt(problems, reply.text, fits=True, model=reply.model, provider=reply.provider, reply=reply)
+        return _Attempt((problem,), error.text, fits=False, usage=error.usage, provider=error.provider)
+    found: Sequence[str] | Awaitable[Sequence[str]] = () if check is None else check(msgspec.json.decode(reply.text))
+    problems = tuple(map(str, await found if isawaitable(found) else found))
+    return _Attempt(problems, reply.text, fits=True, usage=reply.usage, model=reply.model, provider=reply.provider, reply=reply)
 
 
 def _badness(attempt: _Attempt) -> tuple[bool, int]:
     return not attempt.fits, len(attempt.problems)
 
 
-def _invalid(attempt: _Attempt, how: str) -> InvalidJsonError:
+def _invalid(attempt: _Attempt, how: str, usage: Usage) -> InvalidJsonError:
     count = len(attempt.problems)
     what = "fits the schema, but" if attempt.fits else "does not fit the schema:"
     return InvalidJsonError(
@@ -86,4 +90,5 @@ def _invalid(attempt: _Attempt, how: str) -> InvalidJsonError:
         model=attempt.model,
         text=attempt.text,
         fits=attempt.fits,
+        usage=usage,
     )

@@ -159,7 +159,7 @@ class ChatRoute(Route[ChatAsk, Reply]):
             problems = [] if ask.schema is None else ask.schema.problems(text)
             if problems:
                 message = f"The answer of provider {name} is not of the schema {ask.schema.name!r}." if ask.schema else ""
-                raise InvalidJsonError(message, problems, provider=name, model=model, text=text)
+                raise InvalidJsonError(message, problems, provider=name, model=model, text=text, usage=completion.usage)
             return Reply(text, model, name, completion.usage, first=self.first)
 
     @contextmanager

@@ -44,10 +44,22 @@ class AnswerSchema:
         self.name = name
         self.schema = schema
 
+    def response_format(self, form: str) -> dict[str, Any] | None:
+        """What a request asks for.
+
+        Args:
+            form: ``json_schema`` as OpenAI has it; ``json_object`` with the schema beside, as llama-cpp-python has it; ``words``
+                for a server that knows neither.
+        """
+        if form == "json_schema":
+            return {"type": "json_schema", "json_schema": {"name": self.name, "strict": True, "schema": self.schema}}
+        return {"type": "json_object", "schema": self.schema} if form == "json_object" else None
+
     @property
-    def response_format(self) -> dict[str, Any]:
-        """What a request asks for."""
-        return {"type": "json_schema", "json_schema": {"name": self.name, "strict": True, "schema": self.schema}}
+    def in_words(self) -> str:
+        """The same for a model whose server does not tell it."""
+        schema = msgspec.json.encode(self.schema).decode()
+        return f"Answer with one JSON value of this JSON Schema, and nothing else:\n{schema}"
 
     def problems(self, text: str) -> list[str]:
         """What keeps a text from being a value of the schema; nothing does when the list is empty.

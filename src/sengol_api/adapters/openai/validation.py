@@ -155,6 +155,7 @@ def spoken(completion: Completion, provider: str) -> str:
             f"The answer of provider {provider} ended at the token limit. Allow more max_tokens, or ask for less.",
             provider=provider,
             text=completion.text,
+            usage=completion.usage,
         )
     if completion.finish != "stop":
         raise BadAnswerError(f"The answer of provider {provider} does not say that it is complete.", provider=provider, status=200)

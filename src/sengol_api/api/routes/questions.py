@@ -88,7 +88,9 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
             yield _event("question", question)
         yield _event("result", wire.Success(data=result))
     except Exception as error:  # noqa: BLE001 - the status line is sent: an event is the only way left to tell
-        told = describe(_told(error, call.deadline_ms), call.request.scope["state"]["request_id"])
+        state = call.request.scope["state"]
+        told = describe(_told(error, call.deadline_ms), state["request_id"])
+        state["error_code"] = told.code
         if told.status_code >= 500:
             _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": told.code})
         yield _event("error", told)

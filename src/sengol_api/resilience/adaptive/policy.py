@@ -61,11 +61,11 @@ class AdaptiveLimit(PolicyOptions):
             yield f"batch_share={self.batch_share:g} is above interactive_share={self.interactive_share:g}, it must not be"
 
     def share(self, level: Priority, limit: int) -> int:
-        """Calls at once up to which one of this priority is let in."""
+        """Calls at once up to which one of this priority is let in: at least one."""
         if level is Priority.CRITICAL:
             return limit
         share = self.interactive_share if level is Priority.INTERACTIVE else self.batch_share
-        return max(1, math.ceil(share * limit - 1e-9))
+        return math.ceil(share * limit - 1e-9)
 
     def follower(self, site: Site, changed: Changed) -> Follower:
         """The limit at work; ``changed`` is told of each change."""

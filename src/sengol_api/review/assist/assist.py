@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal
 
 from sengol_api.review.area import DOMAINS, Domain
@@ -99,10 +100,15 @@ async def _one(
     calls = 0
     try:
         reword, rank = own[:worded], own[worded:]
-        grounding = await asyncio.to_thread(Grounding, reword, rank, places, facts, embed)
-        answer = await model.answer(task(domain, reword, rank, places, facts), check=grounding.check)
+        # Made when there is an answer to look at, and in a thread: a model that is not there shall cost next to nothing.
+        grounding = cache(lambda: Grounding(reword, rank, places, facts, embed))
+
+        async def check(value: object) -> Sequence[str]:
+            return await asyncio.to_thread(lambda: grounding().check(value))
+
+        answer = await model.answer(task(domain, reword, rank, places, facts), check=check)
         calls = answer.calls
-        examined = await asyncio.to_thread(grounding.examine, answer.value)
+        examined = await asyncio.to_thread(lambda: grounding().examine(answer.value))
         return _taken(domain, answer, examined, apply(own, places, examined))
     except asyncio.CancelledError:
         # A cancellation that nobody asked of this task is a failure of what it waited for.

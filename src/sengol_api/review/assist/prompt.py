@@ -69,8 +69,8 @@ PROMPT_VERSION: Final = f"assist-1-{_FORM}"
 
 def estimate_tokens(text: str) -> int:
     """Tokens of a text, rather too many: 3.2 characters of ASCII to a token, 1.5 tokens to a letter beyond, 4 to rarer ones."""
-    plain = sum(ch.isascii() for ch in text)
-    rare = sum(ch > "\uffff" for ch in text)
+    plain = len(text.encode("ascii", "ignore"))
+    rare = len(text.encode("utf-16-le", "surrogatepass")) // 2 - len(text)
     return math.ceil(plain / 3.2 + 1.5 * (len(text) - plain - rare) + 4 * rare)
 
 

@@ -62,6 +62,13 @@ def test_an_entry_becomes_an_incident():
     assert (incident.source, incident.source_url) == ("example.com", "https://www.example.com/report")
 
 
+def test_whom_it_hit_is_told_apart_from_how_far_it_went():
+    incident = read(affected="Acme Assistant — 25 million users; 300 million messages")
+    assert incident.organization == "Acme Assistant"
+    assert incident.text.endswith("its user's mail. Affected: 25 million users; 300 million messages")
+    assert read(affected="").organization is None
+
+
 def test_an_advisory_of_the_feed_is_a_vulnerability_of_its_products():
     incident = read(tags=["cve"], affected="npm/@acme/portal-kit, org.acme:Server")
     assert (incident.kind, incident.incident_type) == ("vulnerability", "vulnerability")

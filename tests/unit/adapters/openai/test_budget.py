@@ -211,6 +211,19 @@ def test_requests_that_the_provider_may_not_have_counted_are_taken_off():
     run_virtual(main)
 
 
+def test_those_who_wait_keep_their_turns_when_the_provider_tells_anew():
+    async def main(clock):
+        pipeline, policy = budget(clock)
+        learn(policy, told(60, 0, "60s"))
+        waiting = asyncio.create_task(when(clock, pipeline, times=3))
+        await asyncio.sleep(0)
+        learn(policy, told(60, 0, "60s"))
+        assert (await when(clock, pipeline))[0] == pytest.approx([4.0], abs=0.05)
+        assert (await waiting)[0] == pytest.approx([1, 2, 3], abs=0.05)
+
+    run_virtual(main)
+
+
 def test_the_jitter_of_those_who_waited_is_small_and_never_early():
     async def main(clock):
         made = ServerBudget(cost=lambda *_: Cost("m", 1))

@@ -13,6 +13,7 @@ from sengol_api.adapters.openai import (
     QuotaError,
     RateLimitedError,
     RefusalError,
+    RequestRefusedError,
     ServerFailedError,
     TooLongError,
     UnavailableError,
@@ -204,7 +205,7 @@ def test_deadlines_too_short_for_any_model_say_nothing_about_one():
 
 def test_a_spent_quota_costs_exactly_one_call_in_each_cool_down():
     async def main(clock):
-        sdk = FakeSdk(refused(429, {"retry-after": "1"}, code="insufficient_quota"))
+        sdk = FakeSdk(after(0.5, refused(429, {"retry-after": "1"}, code="insufficient_quota")))
         client = client_over(clock, sdk)
         with pytest.raises(QuotaError):
             await client.chat_completion(ASK)
@@ -489,6 +490,17 @@ def test_the_shared_budget_of_the_provider_slows_calls():
             await client.chat_completion(question(number))
         assert clock.now() - 1000 == pytest.approx(2.0, abs=0.5)
         assert client.registry["openai.chat.primary"]["server_budget"].snapshot().waited == 2
+
+    run_virtual(main)
+
+
+def test_the_budget_learns_from_a_refusal_too():
+    async def main(clock):
+        told = {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-remaining-tokens": "250", "x-ratelimit-reset-tokens": "45s"}
+        client = client_over(clock, FakeSdk(refused(400, told)))
+        with pytest.raises(RequestRefusedError):
+            await client.chat_completion(ASK)
+        assert client.registry["openai.chat.primary"]["server_budget"].snapshot().left == {"gpt-4o": (None, 250.0)}
 
     run_virtual(main)
 

@@ -17,7 +17,7 @@ LIST = obj(items={"type": "array", "items": obj(count=COUNT, note={"type": ["str
 def test_a_value_of_the_schema_has_no_problems():
     schema = AnswerSchema("items", LIST)
     assert schema.problems('{"items": [{"count": 3, "note": null}, {"count": 4, "note": "x"}]}') == []
-    assert schema.response_format["json_schema"] == {"name": "items", "strict": True, "schema": LIST}
+    assert schema.response_format("json_schema")["json_schema"] == {"name": "items", "strict": True, "schema": LIST}
 
 
 @pytest.mark.parametrize(

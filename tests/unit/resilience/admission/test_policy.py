@@ -111,8 +111,10 @@ def test_in_a_full_line_a_higher_class_takes_the_place_of_the_lowest():
         running = await started(call("running"))
         batch = [await started(call(f"batch {number}"), BATCH) for number in range(3)]
         critical = await started(call("critical"), CRITICAL)
+        displaced_at = loop.time()
         with pytest.raises(Overloaded, match="gave its place in line to one"):
             await batch[2]
+        assert loop.time() == displaced_at, "it is told at once"
         await asyncio.gather(running, critical, *batch[:2])
         assert order == ["running", "critical", "batch 0", "batch 1"]
         assert state(pipeline).rejected == {"batch": 1, "interactive": 0, "critical": 0}

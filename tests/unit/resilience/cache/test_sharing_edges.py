@@ -79,7 +79,7 @@ class Upstream:
         others = self.others.pop(0) if self.others else 0
         self.begun.set()
         for _ in range(others):
-            self.clock.waiting.acquire(timeout=10)
+            self.clock.waiting.acquire(timeout=120)
         return self.script.sync()
 
 
@@ -109,7 +109,7 @@ def test_threads_that_cannot_share_a_value_do_not_wait_for_each_other():
 
     def second():
         if upstream.begun.is_set():
-            together.wait(10)
+            together.wait(120)
         return ["for another"]
 
     def later():

@@ -85,6 +85,11 @@ def test_an_added_area_takes_the_place_of_the_worst_fitting_and_says_who_added_i
     assert first.id not in ids
 
 
+def test_an_area_that_was_not_offered_is_not_added(review):
+    done = apply(review.of("ai"), review.places["ai"], examined(add=("ai.lemonade",)))
+    assert list(done.questions) == review.of("ai")
+
+
 def test_where_places_are_free_nobody_goes(review):
     places = Places(review.places["ai"].offered, (), 1)
     done = apply(review.of("ai"), places, examined(add=tuple(question.id for question in places.offered)))

@@ -69,6 +69,10 @@ QUESTIONS = {
         "Can a patient of the hospital group reach medical records by talking to the chatbot?",
         "must keep more",
     ),
+    "the description, copied": (
+        "Can a user who types instructions change rules of what answers patients of a hospital group from their medical records?",
+        "must not copy",
+    ),
     "turned round": (GOOD.replace("Can a patient", "Can no patient"), "must deny"),
     "another area's question": (
         "Are prompts, uploads and answers protected throughout, so that a log reveals somebody's data?",
@@ -94,6 +98,22 @@ def test_a_question_that_does_not_hold_is_left_out_and_the_rest_of_the_item_stan
     assert all(problem.startswith(f"{AREA}: the question ") for problem in problems)
 
 
+def test_a_denial_may_not_be_dropped(grounding):
+    area = "ai.sensitive-disclosure"
+    turned = "Are prompts, uploads, transcripts and answers protected, so that a log or exposed store reveals a patient's data?"
+    kept = turned.replace("a log", "no log")
+    assert grounding.examine(answer(item(area=area, question=turned))).rewordings[area].question is None
+    assert grounding.examine(answer(item(area=area, question=kept))).rewordings[area].question == kept
+
+
+def test_a_question_that_comes_nearer_to_another_areas_is_left_out(review):
+    [own] = [question for question in review.of("ai") if question.id == AREA]
+    twin = replace(own, id="ai.twin", text=GOOD)
+    checks = Grounding([own, twin], (), Places(), review.facts, embedder().embed_now)
+    assert checks.examine(answer(item())).rewordings[AREA].question is None
+    assert checks.examine(answer(item(area="ai.twin", cites=[]))).rewordings["ai.twin"].question == GOOD
+
+
 REASONS = {
     "a number that nobody told": (REASON[:-1] + " 40 times.", [], "has a number"),
     "a number of an incident that is not cited": (REASON[:-1] + " since 2021.", [f"{AREA}-0"], "has a number"),
@@ -102,6 +122,11 @@ REASONS = {
     "an incident that nobody knows": (REASON, ["INC-99999"], "cites an incident that is not listed"),
     "one that is listed and one that is not": (REASON, [f"{AREA}-0", "INC-99999"], "cites an incident that is not listed"),
     "another subject": ("Lemonade is best served cold with a slice of lemon and some sugar.", [], "must use more of the words"),
+    "an example out of place": (
+        "A new car was sold for one dollar, after a delivery firm was led to swear and to write verses.",
+        [],
+        "must be about the area in this system",
+    ),
     "the description, copied": ("It uses a large language model with retrieval over clinical guidelines.", [], "must not copy"),
     "an incident, copied": (
         "What happened to patients: told at a length that a reader can learn something from it.",

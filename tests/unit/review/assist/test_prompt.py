@@ -41,6 +41,14 @@ def test_the_same_input_gives_the_same_task_whatever_the_order(review):
     assert one == again
 
 
+def test_codes_are_sent_in_one_order_in_every_process():
+    request = replace(REQUEST, tech=frozenset({"llm", "rag", "aws", "kubernetes", "postgresql", "vpn", "scada", "iot"}))
+    system = json.loads(asked(reviewed(request)).data)["system"]
+    assert len(system["technology"]) >= 8
+    for name in ("technology", "jurisdictions", "data"):
+        assert system[name] == sorted(system[name])
+
+
 def test_another_description_domain_or_place_gives_another_task(review):
     one = asked(review)
     assert one.data != asked(review, "cyber").data

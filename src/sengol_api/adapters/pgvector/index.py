@@ -1,0 +1,215 @@
+"""The ``VectorIndex`` on PostgreSQL."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from sengol_api.adapters.pgvector import statements
+from sengol_api.adapters.pgvector.errors import failures, translated
+from sengol_api.adapters.pgvector.selection import Selection
+from sengol_api.adapters.pgvector.sync import synchronise
+from sengol_api.adapters.pgvector.table import LONGEST_INDEXED, VectorTable, make_table
+from sengol_api.adapters.sql.engine import Database
+from sengol_api.adapters.sql.incidents import Change
+from sengol_api.resilience import Bulkhead, CircuitBreaker, Pipeline, Timeout, remaining
+from sengol_api.review.ports import Embedder, Hit, Vectors
+from sengol_api.review.provenance import FRESH, note
+
+SEARCH: Final = "search"
+TIMEOUT: Final = 10.0
+CONCURRENT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PgVectorOptions:
+    """How exactly is searched.
+
+    Attributes:
+        exact_below: with so many incidents to choose from, or fewer, every one is looked at, which is exact, and about as fast as
+            the index is then.
+        least_candidates: that the index collects for a query: more find more, and take longer.
+        timeout: seconds that a search may take, if the caller's deadline leaves as much.
+    """
+
+    exact_below: int = 2_000
+    least_candidates: int = 100
+    timeout: float = TIMEOUT
+
+
+def default_pipeline(timeout: float = TIMEOUT) -> Pipeline:
+    """What a search goes through: it leaves the store of record most of its connections, and a dead server alone."""
+    return Pipeline("pgvector", CircuitBreaker(), Bulkhead(max_concurrent=CONCURRENT), Timeout(timeout))
+
+
+class PgVectorIndex:
+    """Searches vectors that PostgreSQL keeps in a table of their own, one per embedder, with an HNSW index.
+
+    ::
+
+        index = await PgVectorIndex.open(database, embedder)      # makes table and index, fills them from the store of record
+        hits = await index.search(queries, 80, allowed)           # one round trip of a search, for all queries
+
+    The table follows the store of record: :meth:`synchronise` brings it up to date. Make it by :meth:`open`.
+
+    Args:
+        database: of the store of record; PostgreSQL with pgvector.
+        embedder: whose vectors.
+        options: how exactly is searched.
+        pipeline: that searches go through.
+    """
+
+    def __init__(self, database: Database, embedder: Embedder, options: PgVectorOptions, pipeline: Pipeline) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._options = options
+        self._pipeline = pipeline
+        self._table = VectorTable.of(embedder)
+        self._numbers: dict[str, int] = {}
+        self._ids: dict[int, str] = {}
+        self._select = lru_cache(maxsize=4)(self._selection)  # nearly every search allows the same incidents
+
+    @classmethod
+    async def open(
+        cls,
+        database: Database,
+        embedder: Embedder,
+        *,
+        options: PgVectorOptions | None = None,
+        pipeline: Pipeline | None = None,
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> "PgVectorIndex":
+        """An index that is up to date with what the store of record has of the embedder now.
+
+        Args:
+            database: of the store of record.
+            embedder: whose vectors.
+            options: how exactly is searched.
+            pipeline: that searches go through; None for one of its own.
+            on_progress: is told how many vectors more are in the table.
+
+        Raises:
+            VectorDBError: the database is no PostgreSQL with pgvector; the message says what to do.
+            DatabaseError: the database failed.
+        """
+        chosen = options or PgVectorOptions()
+        index = cls(database, embedder, chosen, pipeline or default_pipeline(chosen.timeout))
+        await make_table(database, index._table)
+        await index.synchronise(on_progress=on_progress)
+        return index
+
+    async def synchronise(self, *, on_progress: Callable[[int], None] = lambda _: None) -> Change:
+        """Bring the table up to date; searches go on meanwhile, and find what was there before or is there after.
+
+        Raises:
+            DatabaseError: the database failed; what was done is kept, and a repetition does the rest.
+        """
+        change = await synchronise(self._database, self._table, self._embedder, on_progress=on_progress)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(sa.text(f"SELECT number, id FROM {self._table.name}"))).all()
+        self._ids = dict(rows)
+        self._numbers = {key: number for number, key in self._ids.items()}
+        self._select.cache_clear()
+        return change
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    async def search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None = None) -> list[list[Hit]]:
+        """See the port. Among many incidents the nearest are found by the index, which may miss one in some hundred.
+
+        Raises:
+            ValueError: a vector of another dimension, or one that is not finite.
+            VectorDBError: the database did not serve.
+            CircuitBreakerError: it is not asked now.
+            TimeoutError: the caller's deadline is over.
+        """
+        self._check(queries, ndim=2)
+        selection = self._select(allowed)
+        wanted = min(limit, len(selection))
+        if wanted <= 0 or not len(queries):
+            return [[] for _ in range(len(queries))]
+        with translated(self._database.shown_url):
+            found = await self._pipeline.call(self._search, queries, wanted, selection, filtered=allowed is not None)
+        note(SEARCH, FRESH)
+        return [[Hit(self._ids[number], -distance) for number, distance in row if number in self._ids][:wanted] for row in found]
+
+    async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
+        """See the port; raises what :meth:`search` does."""
+        self._check(query, ndim=1)
+        numbers = [self._numbers[key] for key in ids if key in self._numbers]
+        if not numbers:
+            return [0.0] * len(ids)
+        with translated(self._database.shown_url):
+            scores = await self._pipeline.call(self._compare, query, numbers)
+        return [scores.get(self._numbers.get(key, -1), 0.0) for key in ids]
+
+    def _selection(self, allowed: frozenset[str] | None) -> Selection:
+        return Selection.of(self._numbers, allowed)
+
+    async def _search(
+        self, queries: Vectors, wanted: int, selection: Selection, *, filtered: bool
+    ) -> list[list[tuple[int, float]]]:
+        # The index knows no order among equals: a few more than are wanted let their ids decide.
+        more = wanted + max(20, wanted // 4)
+        candidates = math.ceil(more * max(1, len(self)) / len(selection))
+        # A zero vector is as near to all: only exact search can tell whose ids come first.
+        tight = len(selection) <= self._options.exact_below or candidates > len(self) // 4
+        if tight or self._table.dimension > LONGEST_INDEXED or not queries.any(axis=1).all():
+            return await self._ask(queries, wanted, selection, None, filtered=filtered)
+        found = await self._ask(queries, more, selection, candidates, filtered=filtered)
+        short = [place for place, row in enumerate(found) if len(row) < wanted]
+        if short:  # the index gave up before it had enough
+            for place, row in zip(short, await self._ask(queries[short], wanted, selection, None, filtered=filtered), strict=True):
+                found[place] = row
+        return found
+
+    async def _ask(
+        self, queries: Vectors, more: int, selection: Selection, candidates: int | None, *, filtered: bool
+    ) -> list[list[tuple[int, float]]]:
+        values: dict[str, Any] = {
+            "queries": queries.ravel().tolist(),
+            "count": len(queries),
+            "dimension": self._table.dimension,
+            "more": more,
+        }
+        wanted = {"statement_timeout": str(self._milliseconds()), "jit": "off", "plan_cache_mode": "force_custom_plan"}
+        if candidates is None:
+            statement = statements.exact(self._table)
+            values["numbers"] = selection.numbers
+        else:
+            statement = statements.approximate(self._table, filtered=filtered)
+            wanted |= statements.index_settings(max(self._options.least_candidates, candidates), rows=len(self))
+            if filtered:
+                values |= {"bits": selection.bits, "size": selection.size}
+        found: list[list[tuple[int, float]]] = [[] for _ in range(len(queries))]
+        with failures(self._database.shown_url):
+            async with self._database.read() as connection:
+                await connection.execute(*statements.apply(wanted))
+                for number, numbers, distances in (await connection.execute(statement, values)).all():
+                    found[number - 1] = list(zip(numbers or (), distances or (), strict=True))
+        return found
+
+    async def _compare(self, query: Vectors, numbers: list[int]) -> dict[int, float]:
+        values = {"query": query.tolist(), "numbers": numbers}
+        with failures(self._database.shown_url):
+            async with self._database.read() as connection:
+                await connection.execute(*statements.apply({"statement_timeout": str(self._milliseconds())}))
+                rows = (await connection.execute(statements.compare(self._table), values)).all()
+        return {number: -distance for number, distance in rows}
+
+    def _milliseconds(self) -> int:
+        """What the server gives a search: no longer than the caller waits."""
+        left = remaining()
+        return max(1, int(1000 * (self._options.timeout if left is None else min(self._options.timeout, left))))
+
+    def _check(self, vectors: Vectors, *, ndim: int) -> None:
+        dimension = self._table.dimension
+        if vectors.ndim != ndim or vectors.shape[-1] != dimension:
+            raise ValueError(f"expected vectors of dimension {dimension}, got an array of shape {vectors.shape}")
+        if not np.isfinite(vectors).all():
+            raise ValueError("a vector holds a value that is not finite")
