@@ -24,18 +24,18 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 
-from main_job import machine  # noqa: E402
+from main_job import machine
 
-from sengol_api.adapters.catalogue_files import load_catalogue, load_vocabulary  # noqa: E402
-from sengol_api.adapters.corpus.genai import read_genai  # noqa: E402
-from sengol_api.adapters.corpus.own import read_own  # noqa: E402
-from sengol_api.adapters.dvecdb import DvecdbClient, DvecdbOptions, InMemoryRecords  # noqa: E402
-from sengol_api.adapters.dvecdb.protocol import INDEX  # noqa: E402
-from sengol_api.adapters.exact_index import ExactIndex  # noqa: E402
-from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder  # noqa: E402
-from support.dvecdb.fake import Behaviour  # noqa: E402
-from support.dvecdb.real import CannotRunError, DvecdbServer  # noqa: E402
-from support.tiny_http import Reply, Request, TinyHttp  # noqa: E402
+from sengol_api.adapters.catalogue_files import load_catalogue, load_vocabulary
+from sengol_api.adapters.corpus.genai import read_genai
+from sengol_api.adapters.corpus.own import read_own
+from sengol_api.adapters.dvecdb import DvecdbClient, DvecdbOptions, InMemoryRecords
+from sengol_api.adapters.dvecdb.protocol import INDEX
+from sengol_api.adapters.exact_index import ExactIndex
+from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
+from support.dvecdb.fake import Behaviour
+from support.dvecdb.real import CannotRunError, DvecdbServer
+from support.tiny_http import Reply, Request, TinyHttp
 
 DIMENSION = 256
 BATCH = 10
