@@ -58,6 +58,7 @@ bench: .venv/.bench ## speed and size of the main job, the clients and the toolk
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/stores.py
+	$(BIN)/python bench/clients_dvecdb.py
 	$(BIN)/python bench/toolkit
 	$(BIN)/python bench/observability.py
 
