@@ -113,6 +113,9 @@ async def test_vectors_of_the_provider_are_made_once_and_then_preferred(openai, 
         assert max(map(len, inputs), default=0) < 500, "the incidents were embedded a second time"
 
 
+# When one search of a batch is refused the others are cancelled, and the HTTP library leaves a connection that is cancelled in the
+# moment it comes about to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("way", ["refuse", "hang"])
 async def test_d_vecdb_serves_until_it_is_gone_and_again_when_it_is_back(way, proxied, service):
     with fake_dvecdb() as server:
