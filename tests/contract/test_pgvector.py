@@ -376,6 +376,7 @@ async def test_a_frozen_server_holds_a_search_no_longer_than_the_caller_waits(ow
         for _ in range(3):
             with pytest.raises(TimeoutError), deadline(0.2):
                 await index.search(unit(1), 5)
+            assert index._left_behind, "the connection is still being given up: nobody waits for that"
     server.thaw()
     await eventually(lambda: answers(index))
 

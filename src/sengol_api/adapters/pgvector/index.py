@@ -1,10 +1,11 @@
 """The ``VectorIndex`` on PostgreSQL."""
 
+import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from sengol_api.resilience import Bulkhead, CircuitBreaker, Pipeline, Timeout, r
 from sengol_api.review.ports import Embedder, Hit, Vectors
 from sengol_api.review.provenance import FRESH, note
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Nearest = list[tuple[int, float]]
 """Rows that are near to a query: number and distance."""
 
@@ -76,6 +79,7 @@ class PgVectorIndex:
         self._numbers: dict[str, int] = {}
         self._ids: dict[int, str] = {}
         self._select = lru_cache(maxsize=4)(self._selection)  # nearly every search allows the same incidents
+        self._left_behind: set[asyncio.Task[Any]] = set()
 
     @classmethod
     async def open(
@@ -138,7 +142,7 @@ class PgVectorIndex:
         if wanted <= 0 or not len(queries):
             return [[] for _ in range(len(queries))]
         with translated(self._database.shown_url):
-            found = await self._pipeline.call(self._search, queries, wanted, selection, filtered=allowed is not None)
+            found = await self._pipeline.call(self._leaving, self._search, queries, wanted, selection, filtered=allowed is not None)
         note(SEARCH, FRESH)
         return [self._hits(row)[:wanted] for row in found]
 
@@ -149,8 +153,25 @@ class PgVectorIndex:
         if not numbers:
             return [0.0] * len(ids)
         with translated(self._database.shown_url):
-            scores = await self._pipeline.call(self._compare, query, numbers)
+            scores = await self._pipeline.call(self._leaving, self._compare, query, numbers)
         return [scores.get(self._numbers.get(key, -1), 0.0) for key in ids]
+
+    async def _leaving(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do work, and when the caller is cut do not wait for its end: a connection to a frozen server takes seconds to close."""
+        task = asyncio.create_task(work(*args, **kwargs))
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            self._left_behind.add(task)
+            task.add_done_callback(self._gone)
+            raise
+        return task.result()
+
+    def _gone(self, task: asyncio.Task[Any]) -> None:
+        self._left_behind.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: nobody waits for it
 
     def _selection(self, allowed: frozenset[str] | None) -> Selection:
         return Selection.of(self._numbers, allowed)
