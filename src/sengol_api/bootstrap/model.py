@@ -46,7 +46,7 @@ def breaker(settings: Settings) -> CircuitBreaker:
 
 
 def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store: RateStore | None) -> ModelParts | None:
-    """The model of the settings; None without a key.
+    """The model of the settings; None without a key, and without the address of a server that may ask for none.
 
     Args:
         settings: OPENAI_*, CACHE_*, TOKENS_PER_DAY.
@@ -57,7 +57,7 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
     Raises:
         StartError: the settings name a provider that cannot be asked.
     """
-    if not settings.openai_api_key:
+    if not settings.openai_api_key and not settings.openai_base_url:
         return None
     try:
         options = OpenAIOptions(
@@ -65,6 +65,7 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
             base_url=settings.openai_base_url,
             model=settings.openai_model,
             embedding_model=settings.openai_embedding_model,
+            json_form=settings.openai_json_form,
             fallbacks=tuple(Provider(**each) for each in settings.fallbacks),
             timeout=settings.openai_timeout / 1000,
             max_retries=settings.openai_max_retries,
@@ -78,8 +79,9 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
         raise StartError(f"OPENAI_*: {error}") from None
     model: LanguageModel | None = None
     if client.model:
-        model = PatientModel(OpenAIModel(client, max_tokens=ANSWER_TOKENS))
+        model = OpenAIModel(client, max_tokens=ANSWER_TOKENS)
         if settings.tokens_per_day:
             model = BudgetedModel(model, settings.tokens_per_day, store=store, registry=registry)
+        model = PatientModel(model)
     embedder = OpenAIEmbedder(client, settings.openai_embedding_dimensions) if settings.embedded_by_provider else None
     return ModelParts(client, model, embedder)
