@@ -22,6 +22,8 @@ NAME: Final = "review"
 RESERVE: Final = 0.2
 DEGRADED_TTL: Final = 15.0
 DAY: Final = 86_400.0
+BYTES_PER_QUESTION: Final = 5_000
+"""About what a question takes in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class Answers:
                 stale_if_error=options.stale if options.enabled else 0.0,
                 key=lambda asked: asked.key,
                 copy=lambda kept: kept,  # nobody changes an answer: it is only read
-                size_of=lambda _: 1,
+                size_of=lambda kept: BYTES_PER_QUESTION * len(kept.generated.questions),
             ),
             clock=clock,
         )

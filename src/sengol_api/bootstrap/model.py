@@ -1,6 +1,7 @@
 """The language model and its embeddings, from the settings."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sengol_api.adapters.ladder import PatientEmbedder, PatientModel
 from sengol_api.adapters.openai import OpenAIClient, OpenAIEmbedder, OpenAIModel, OpenAIOptions, Provider
@@ -9,6 +10,9 @@ from sengol_api.data_dir import StartError
 from sengol_api.resilience import Cache, CircuitBreaker, OptionsError, RateStore, Registry, Tier
 from sengol_api.review.ports import LanguageModel
 from sengol_api.settings import Settings
+
+ANSWER_TOKENS: Final = 4_000
+"""Longest answer of the model: a domain's takes some two thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def breaker(settings: Settings) -> CircuitBreaker:
 
 
 def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store: RateStore | None) -> ModelParts | None:
-    """The model of the settings; None without a key.
+    """The model of the settings; None without a key, and without the address of a server that may ask for none.
 
     Args:
         settings: OPENAI_*, CACHE_*, TOKENS_PER_DAY.
@@ -53,7 +57,7 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
     Raises:
         StartError: the settings name a provider that cannot be asked.
     """
-    if not settings.openai_api_key:
+    if not settings.openai_api_key and not settings.openai_base_url:
         return None
     try:
         options = OpenAIOptions(
@@ -61,6 +65,7 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
             base_url=settings.openai_base_url,
             model=settings.openai_model,
             embedding_model=settings.openai_embedding_model,
+            json_form=settings.openai_json_form,
             fallbacks=tuple(Provider(**each) for each in settings.fallbacks),
             timeout=settings.openai_timeout / 1000,
             max_retries=settings.openai_max_retries,
@@ -74,8 +79,9 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
         raise StartError(f"OPENAI_*: {error}") from None
     model: LanguageModel | None = None
     if client.model:
-        model = PatientModel(OpenAIModel(client))
+        model = OpenAIModel(client, max_tokens=ANSWER_TOKENS)
         if settings.tokens_per_day:
             model = BudgetedModel(model, settings.tokens_per_day, store=store, registry=registry)
+        model = PatientModel(model)
     embedder = OpenAIEmbedder(client, settings.openai_embedding_dimensions) if settings.embedded_by_provider else None
     return ModelParts(client, model, embedder)

@@ -14,6 +14,7 @@ from sengol_api.review.area import Domain
 from sengol_api.review.assist.assist import DomainOutcome, assist
 from sengol_api.review.assist.grounding import Embed
 from sengol_api.review.assist.places import places, spare
+from sengol_api.review.assist.prompt import PROMPT_VERSION
 from sengol_api.review.evidence import Evidence, Knowledge, Rated, Weighed
 from sengol_api.review.facts import ReviewRequest, SystemFacts, normalise
 from sengol_api.review.generated import Generated, OnProgress, Progress, unheard
@@ -91,7 +92,7 @@ class GenerateQuestions:
             self._knowledge.corpus.version,
             self._knowledge.catalogue.version,
             (self._spaces.preferred or self._spaces.local).embedder.name,
-            self._assistant.model.name if self._assistant else "",
+            f"{self._assistant.model.name}/{PROMPT_VERSION}" if self._assistant else "",
         ]
         canonical = json.dumps([parts, versions, as_of.isoformat()], sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
@@ -132,7 +133,7 @@ class GenerateQuestions:
         assistant: Assistant | None,
         provenance: Provenance,
     ) -> Generated:
-        facts = await asyncio.to_thread(normalise, request, self._knowledge.vocabulary)
+        facts = await asyncio.to_thread(normalise, request, self._knowledge.vocabulary, self._knowledge.corpus.products)
         regimes = selection.applicable(self._knowledge.catalogue, facts)
         local = await self._spaces.local.embedder.embed([facts.description])
         plan = self._plan(request, facts, regimes, local[0])

@@ -4,11 +4,13 @@ Replicas that work at once do no harm, and seldom the same work: whoever finds a
 for it; one that stopped growing is filled up by whoever finds it. All insert the same vectors under the same keys, in one order.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sengol_api.adapters.dvecdb.errors import CollectionExists, CollectionMissing
+import numpy as np
+
+from sengol_api.adapters.dvecdb.errors import CollectionExists, CollectionMissing, InvalidVector
 from sengol_api.adapters.dvecdb.keys import SCAN
 from sengol_api.adapters.dvecdb.names import Name, Names, key_of
 from sengol_api.adapters.dvecdb.options import DvecdbOptions
@@ -139,8 +141,15 @@ class Builder:
                 continue
             if not await still_wanted():
                 raise RecordsMoved
-            await self.insert(str(name), list(ids), unit_rows(vectors, self._dimension), at=done)
+            await self.insert(str(name), list(ids), self._checked(ids, vectors), at=done)
             done += len(ids)
+
+    def _checked(self, ids: Sequence[str], vectors: Rows) -> Rows:
+        try:
+            return unit_rows(vectors, self._dimension)
+        except InvalidVector as error:
+            bad = next((key for key, row in zip(ids, vectors, strict=False) if not np.isfinite(row).all()), ids[0])
+            raise InvalidVector(f"The record {bad!r} cannot be in the index: {error}") from error
 
     async def insert(self, collection: str, ids: list[str], rows: Rows, *, at: int | None = None) -> None:
         """Insert vectors of length one, batch by batch, with pauses.

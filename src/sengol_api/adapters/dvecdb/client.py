@@ -88,7 +88,7 @@ class DvecdbClient:
         self._index = f"{options.collection}\n{records.embedder}\n{options.dimension}"
         self._http = Http(options.host, options.port, connections=options.max_concurrent + SPARE_CONNECTIONS, transport=transport)
         self._rest = Rest(self._http)
-        self._lines = Lines(options, cache, name=name, clock=clock, registry=registry or Registry())
+        self._lines = Lines(options, cache, name=name, clock=clock, registry=Registry() if registry is None else registry)
         names = Names(options.collection, records.embedder, options.dimension)
         self._keeper = Keeper(self._rest, self._lines.writes, records, names, options, clock=clock)
         self._writes = Writes(records, self._keeper, options.dimension)

@@ -61,6 +61,8 @@ def condition_of(given: Filter) -> Condition:
         return ALL
     if isinstance(given, AbstractSet):
         allowed = frozenset(given)
+        if not all(isinstance(each, str) for each in allowed):
+            raise ValueError("a filter that is a set takes ids, which are texts")
         return Condition(_key_of_ids(allowed), allowed=allowed)
     if not isinstance(given, Mapping):
         raise ValueError(f"a filter is a mapping of facts, a set of ids, or None, not a {type(given).__name__}")  # noqa: TRY004

@@ -1,8 +1,9 @@
 """Names: of the collections in the server, and of the vectors in a collection.
 
-A collection belongs to one state of the records. Its name says which: ``incidents-<fingerprint>-<serial>``. The fingerprint covers
-the embedder, the dimension and the version of the records, so vectors of two embedders or of two states never meet. The serial is
-new for each build and never comes again: what was complete under a name once cannot be a half of itself later.
+A collection belongs to one state of the records. Its name says which: ``incidents-<space>-<fingerprint>-<serial>``. The space
+stands for the index, the embedder and the dimension, the fingerprint also for the version of the records, so vectors of two
+embedders or of two states never meet. The serial is new for each build and never comes again: what was complete under a name once
+cannot be a half of itself later.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-_LONGEST_BASE: Final = 34  # what 64 characters leave beside the fingerprint, the serial and the mark
+_LONGEST: Final = 27  # what 64 characters leave beside the space, the fingerprint, the serial and the mark
 _MARK: Final = "-x"
 _NAMESPACE: Final = uuid.UUID("3749670f-3956-565c-9a5c-712c7dd2e750")
 
@@ -30,7 +31,7 @@ class Name:
     Attributes:
         fingerprint: of the state of the records that it was built from.
         serial: of the build; earlier builds have smaller ones.
-        prefix: what the collections of one index have in common.
+        prefix: what the collections of one index and embedder have in common.
     """
 
     fingerprint: str
@@ -47,7 +48,7 @@ class Name:
 
 
 class Names:
-    """The names of one index.
+    """The names of one index with the vectors of one embedder.
 
     Args:
         collection: its name.
@@ -56,14 +57,13 @@ class Names:
     """
 
     def __init__(self, collection: str, embedder: str, dimension: int) -> None:
-        digest = hashlib.sha256(collection.encode()).hexdigest()
-        self.prefix = collection if len(collection) <= _LONGEST_BASE else f"{collection[: _LONGEST_BASE - 13]}-{digest[:12]}"
         self._told = f"{collection}\n{embedder}\n{dimension}\n"
-        self._ours = re.compile(rf"{re.escape(self.prefix)}-([0-9a-f]{{12}})-([0-9a-f]{{14}})({_MARK})?")
+        self.prefix = f"{collection[:_LONGEST]}-{hashlib.sha256(self._told.encode()).hexdigest()[:8]}"
+        self._ours = re.compile(rf"{re.escape(self.prefix)}-([0-9a-f]{{10}})-([0-9a-f]{{14}})({_MARK})?")
 
     def fingerprint(self, version: str) -> str:
         """Of a state of the records."""
-        return hashlib.sha256(f"{self._told}{version}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self._told}{version}".encode()).hexdigest()[:10]
 
     def new(self, version: str, wall: float) -> Name:
         """A name that there never was.
@@ -75,7 +75,7 @@ class Names:
         return Name(self.fingerprint(version), f"{int(wall) & 0xFFFFFFFF:08x}{secrets.token_hex(3)}", self.prefix)
 
     def ours(self, names: Iterable[str]) -> tuple[list[Name], set[Name]]:
-        """Those of some names that belong to this index, and which of them are marked as changed."""
+        """Those of some names that are of this index and embedder, and which of them are marked as changed."""
         found: dict[Name, None] = {}
         marked: set[Name] = set()
         for each in names:

@@ -42,7 +42,7 @@ class DvecdbOptions(Options):
     max_queue: int = option(1024, whole(0), "searches that may wait for a place; one more is refused")
     batch_concurrency: int = option(8, whole(1, 1024), "searches that one batch has under way at once")
     max_candidates: int = option(
-        1000, whole(50, 100_000), "most candidates that are asked for to fill a filtered answer; beyond it, it is made exactly here"
+        1000, whole(100, 100_000), "most candidates that a search asks for; an answer that would need more is made exactly here"
     )
     insert_batch: int = option(50, whole(1, 50), "most vectors per insert")
     insert_time: float = option(

@@ -20,8 +20,9 @@ from sengol_api.resilience import seconds_to_wait
 
 T = TypeVar("T")
 
-INDEX: Final = {"max_connections": 64, "ef_construction": 64, "ef_search": 1, "max_layer": 16}
-"""All four are needed. ``ef_construction`` above ``max_connections`` would cut links that the graph needs; ``ef_search`` is the
+INDEX: Final = {"max_connections": 128, "ef_construction": 32, "ef_search": 1, "max_layer": 16}
+"""All four are needed. A vector is linked with ``ef_construction`` others, both ways, and one that comes to have more than
+``max_connections`` links loses them all, so the second must be several times the first: see decision 0010. ``ef_search`` is the
 least number of candidates of any search, and each search asks for its own."""
 
 BODY_LIMIT: Final = 2_097_152

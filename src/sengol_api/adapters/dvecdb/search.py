@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, TypeAlias
 
 from sengol_api.adapters.dvecdb.errors import CollectionMissing
@@ -23,6 +24,7 @@ SPARE: Final = 2
 """How many candidates are asked for: at least 100, four for each hit, and two for each rank that the last hit has among them. What
 the graph overlooks are mostly the last of its candidates. ``bench/clients_dvecdb.py`` measures what that finds."""
 
+_by_distance = attrgetter("distance")
 _Fit: TypeAlias = tuple[int, float, str]
 """A hit that fits: its rank among all candidates, its distance, its id."""
 
@@ -75,7 +77,7 @@ class Search:
             hits = await self._ask(serving, row, width, line)
             if len(hits) < width:
                 return await self._here("short", row, limit, condition)
-            found = await self._fitting(hits, condition, serving)
+            found = await self._fitting(hits, limit, condition, serving)
             wanted = _wider(found, limit, width)
             if wanted <= width or width >= serving.count:
                 return tuple((key, distance) for _, distance, key in found[:limit])
@@ -88,20 +90,29 @@ class Search:
             hits: list[RawHit] = await line.call(self._send, serving.collection, search_body(row, width), width)
         except CollectionMissing as error:
             raise self._keeper.lost(serving) from error
-        return [hit for hit in hits if hit.distance is not None and math.isfinite(hit.distance)]
+        return [hit for hit in hits if hit.distance is not None]
 
     async def _send(self, collection: str, body: bytes, width: int) -> list[RawHit]:
         self._statistics.requests += 1
         count_call()
         return await self._rest.search(collection, body, width)
 
-    async def _fitting(self, hits: Sequence[RawHit], condition: Condition, serving: Serving) -> list[_Fit]:
-        """Those that belong to a record and are let through, nearest first."""
-        ids = await serving.book.ids([hit.id for hit in hits])
-        known = sorted((_clamped(hit.distance), key) for hit, key in zip(hits, ids, strict=True) if key is not None)
-        if len(known) < len(hits):  # somebody else wrote there
-            self._statistics.unknown += len(hits) - len(known)
+    async def _fitting(self, hits: list[RawHit], limit: int, condition: Condition, serving: Serving) -> list[_Fit]:
+        """Those that belong to a record and are let through, nearest first; where all are, no more than are wanted."""
+        hits.sort(key=_by_distance)
+        looked_at = _first(hits, limit) if condition.admits_all else hits
+        ids = await serving.book.ids([hit.id for hit in looked_at])
+        if None in ids:  # somebody else wrote there
+            self._statistics.unknown += ids.count(None)
             self._keeper.look_now()
+        if None in ids or len(set(ids)) < len(ids):  # some do not count: the next ones are wanted as well
+            looked_at = hits
+            ids = await serving.book.ids([hit.id for hit in hits])
+        nearest: dict[str, float] = {}
+        for hit, key in zip(looked_at, ids, strict=True):
+            if key is not None:  # an insert that was sent twice can be in the graph twice
+                nearest.setdefault(key, _clamped(hit.distance))
+        known = sorted((distance, key) for key, distance in nearest.items())
         if condition.admits_all:
             return [(rank, *each) for rank, each in enumerate(known, start=1)]
         admitted = await condition.admitted([key for _, key in known], self._records)
@@ -122,6 +133,14 @@ def _wider(found: Sequence[_Fit], limit: int, width: int) -> int:
     if len(found) >= limit:
         return SPARE * found[limit - 1][0]
     return max(2 * width, math.ceil(SPARE * limit * width / max(1, len(found))))
+
+
+def _first(hits: list[RawHit], limit: int) -> list[RawHit]:
+    """The nearest of sorted hits, with all that are as far as the last of them: which of those are shown, their ids decide."""
+    end = limit
+    while 0 < end < len(hits) and hits[end].distance == hits[limit - 1].distance:
+        end += 1
+    return hits[:end]
 
 
 def _clamped(distance: float | None) -> float:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 from sengol_api.adapters.dvecdb.builder import Builder, RecordsMoved
 from sengol_api.adapters.dvecdb.errors import CollectionExists, CollectionMissing, IndexRebuilding
@@ -16,6 +17,9 @@ from sengol_api.adapters.dvecdb.state import Serving, Standing
 from sengol_api.adapters.dvecdb.sweeper import Sweeper
 from sengol_api.adapters.dvecdb.vectors import stacked
 from sengol_api.resilience import Clock, Pipeline
+
+AFTER_A_VAIN_BUILD: Final = 300.0
+"""Seconds until the next one: records that contradict themselves shall not keep the server busy."""
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +133,9 @@ class Tender:
                 await self._serve(name, built)
                 return
         self._builder.spoil(name)
-        raise IndexRebuilding("The new index in d-vecDB has not as many vectors as the records; it is built once more.")
+        await self._builder.drop(str(name))
+        said = "The new index in d-vecDB has not as many vectors as the records say they have; it is built once more, later."
+        raise IndexRebuilding(said, retry_after=AFTER_A_VAIN_BUILD)
 
     async def _current(self, name: Name, version: str, edits: Sequence[Edit], *, before: Serving | None = None) -> Serving | None:
         """The collection as something to serve from, if it has as many vectors as the records.
@@ -173,7 +179,5 @@ class Tender:
         await self._sweep()
 
     async def _sweep(self) -> None:
-        if self._name is not None:
-            self._sweeper.used(self._name)
         names, marked = self._names.ours(await self._line.call(self._rest.collections))
         await self._sweeper.sweep(self._name, {*names, *marked})

@@ -37,8 +37,10 @@ def test_every_name_is_one_that_is_safe_in_a_path_and_is_known_again(base, embed
     [Names("incidents", "other", 8), Names("incidents", EMBEDDER, 9), Names("incident", EMBEDDER, 8)],
     ids=["embedder", "dimension", "collection"],
 )
-def test_another_embedder_dimension_or_index_has_another_fingerprint(other):
-    assert other.fingerprint("1") != Names("incidents", EMBEDDER, 8).fingerprint("1")
+def test_another_embedder_dimension_or_index_has_other_collections(other):
+    names = Names("incidents", EMBEDDER, 8)
+    assert other.fingerprint("1") != names.fingerprint("1")
+    assert other.ours([str(names.new("1", 0))]) == ([], set())
 
 
 def test_two_long_names_that_begin_alike_do_not_share_their_collections():

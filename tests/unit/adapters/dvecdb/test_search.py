@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from sengol_api.adapters.dvecdb import IndexNotReady, InvalidVector
+from sengol_api.adapters.dvecdb import IndexNotReady, InMemoryRecords, InvalidVector
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.resilience import OptionsError
 from support.dvecdb.clients import DIMENSION, exact, ids_of, records_of, unit, virtually
 from support.dvecdb.in_memory import InMemoryDvecdb
-from support.tiny_http import Reply
+from support.tiny_http import Reply, Request
 
 IDS, VECTORS = ids_of(300), unit(300)
 QUERY = unit(1, seed=99)[0]
@@ -34,7 +34,7 @@ def test_the_nearest_come_first_with_similarity_distance_and_facts():
 
 def test_so_many_candidates_are_asked_for_that_the_nearest_are_among_them():
     async def work(s):
-        for limit, width in ((1, 100), (10, 100), (30, 240), (1000, 300)):
+        for limit, width in ((1, 100), (10, 100), (30, 120), (1000, 300)):
             await s.client.search_by_vector(QUERY, limit)
             asked = last_search(s.server)
             assert (asked["limit"], asked["ef_search"]) == (width, width)
@@ -97,6 +97,7 @@ def test_a_vector_of_noughts_is_equally_far_from_all_and_finds_the_first_by_id()
     async def work(s):
         results = await s.client.search_by_vector(np.zeros(DIMENSION), 3)
         assert [(result.id, result.similarity) for result in results] == [(key, 0.0) for key in IDS[:3]]
+        assert s.server.sent == []
 
     virtually(work, rows=300)
 
@@ -129,7 +130,7 @@ def test_filters_hold_and_are_filled_as_far_as_the_records_allow(given, holds):
     virtually(work, rows=300)
 
 
-@pytest.mark.parametrize("given", ["group", 7, {"group": object()}, {"group": [{}]}, ["inc-0001"]], ids=str)
+@pytest.mark.parametrize("given", ["group", 7, {"group": object()}, {"group": [{}]}, ["inc-0001"], {1, 2}], ids=str)
 def test_what_is_no_filter_is_refused_with_what_is(given):
     async def work(s):
         with pytest.raises(ValueError, match="filter"):
@@ -165,8 +166,16 @@ def test_an_answer_that_is_too_short_is_not_believed():
     virtually(work, rows=300, server=InMemoryDvecdb(short_answers=1.0))
 
 
-@pytest.mark.parametrize("condition", [None, {"group": 3}, frozenset(IDS[::9])], ids=["all", "facts", "ids"])
-def test_an_index_in_this_process_is_asked_for_exact_answers_where_it_can_tell(condition):
+@pytest.mark.parametrize(
+    ("condition", "holds", "asked"),
+    [
+        (None, lambda n: True, 1),
+        (frozenset(IDS[::9]), lambda n: n % 9 == 0, 1),
+        ({"group": 3}, lambda n: n % 7 == 3, 0),
+    ],
+    ids=["all", "ids", "facts"],
+)
+def test_an_index_in_this_process_is_asked_for_exact_answers_where_it_can_tell(condition, holds, asked):
     class Counting(ExactIndex):
         asked = 0
 
@@ -176,13 +185,8 @@ def test_an_index_in_this_process_is_asked_for_exact_answers_where_it_can_tell(c
 
     async def work(s):
         results = await s.client.search_by_vector(QUERY, 10, condition)
-        holds = {None: lambda n: True}.get(condition) if condition is None else None
-        if isinstance(condition, frozenset):
-            holds = lambda n: n % 9 == 0  # noqa: E731
-        elif condition:
-            holds = lambda n: n % 7 == 3  # noqa: E731
         assert [r.id for r in results] == exact(VECTORS, QUERY, IDS, 10, lambda key: holds(int(key[4:])))
-        assert Counting.asked == (0 if isinstance(condition, dict) else 1)
+        assert Counting.asked == asked
 
     virtually(work, rows=300, server=InMemoryDvecdb(short_answers=1.0), exact=Counting(IDS, VECTORS))
 
@@ -212,22 +216,37 @@ def test_distances_that_are_none_are_dropped_and_a_little_below_nought_is_nought
 
 
 async def every_hit(setting):
-    (collection,) = setting.server.server.collections
     body = json.dumps({"vector": QUERY.tolist(), "limit": 9, "ef_search": 9}).encode()
-    from support.tiny_http import Request
+    return said_by(setting, "search", body)
 
-    request = Request("POST", f"/collections/{collection}/search", {"content-type": "application/json"}, body)
+
+def said_by(setting, path, body):
+    """What the server says to a request that does not come from the client."""
+    (collection,) = setting.server.server.collections
+    request = Request("POST", f"/collections/{collection}/{path}", {"content-type": "application/json"}, body)
     return json.loads(setting.server.server.handle(request).body)["data"]
+
+
+def test_a_vector_that_is_in_the_graph_twice_is_shown_once():
+    async def work(s):
+        hits = await every_hit(s)
+
+        async def doubled(request):
+            if not request.path.endswith("/search"):
+                return None
+            return Reply(body=json.dumps({"success": True, "data": [*hits[3:], *hits], "error": None}).encode())
+
+        s.server.fault = doubled
+        assert [r.id for r in await s.client.search_by_vector(QUERY, 6)] == exact(VECTORS[:9], QUERY, IDS[:9], 6)
+
+    virtually(work, records=records_of(9))
 
 
 def test_a_hit_that_belongs_to_no_record_is_dropped_and_the_index_is_looked_at():
     async def work(s):
         (collection,) = s.server.server.collections
-        from support.tiny_http import Request
-
         body = json.dumps({"vectors": [{"id": "00000000-0000-4000-8000-000000000000", "data": QUERY.tolist()}]}).encode()
-        path = f"/collections/{collection}/vectors/batch"
-        s.server.server.handle(Request("POST", path, {"content-type": "application/json"}, body))
+        said_by(s, "vectors/batch", body)
         results = await s.client.search_by_vector(QUERY, 5)
         assert [r.id for r in results] == exact(VECTORS, QUERY, IDS, 5)
         assert s.client.get_health_status()["statistics"]["unknownHits"] == 1
@@ -237,6 +256,17 @@ def test_a_hit_that_belongs_to_no_record_is_dropped_and_the_index_is_looked_at()
         assert s.client.get_health_status()["rebuild"]["completed"] == 2
 
     virtually(work, rows=300)
+
+
+def test_of_records_that_are_equally_near_the_first_by_id_are_shown():
+    same = np.repeat(QUERY[None, :], 30, axis=0)
+    ids = [f"inc-{n:04}" for n in np.random.default_rng(1).permutation(30)]
+
+    async def work(s):
+        results = await s.client.search_by_vector(QUERY, 4)
+        assert [r.id for r in results] == IDS[:4]
+
+    virtually(work, records=InMemoryRecords(ids, same, embedder="toy-8"))
 
 
 def test_a_time_limit_and_retries_of_ones_own_hold_for_that_call_alone():
