@@ -16,7 +16,7 @@ from sengol_api.adapters.openai import (
     ServerFailedError,
     UnreachableError,
 )
-from sengol_api.resilience import Cache, deadline
+from sengol_api.resilience import Cache, TimedOut, deadline
 from sengol_api.review.errors import LLMError
 from support.openai_clients import ASK, SCHEMA, NoDelay, client_of, question
 from support.openai_faults import openai_faults
