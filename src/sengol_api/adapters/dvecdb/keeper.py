@@ -24,7 +24,7 @@ from sengol_api.review.errors import AppError
 
 FIRST_DELAY: Final = 1.0
 PATIENCE: Final = 1.0
-"""Seconds that a search waits for the first look after a start."""
+"""Seconds after a start in which searches wait for the first look; of a server that says nothing no more is hoped for."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +70,7 @@ class Keeper:
         """
         serving = self._standing.serving
         if serving is None and self._loop is asyncio.get_running_loop() and not self._looked.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._looked.wait(), PATIENCE)
+            await self._looked.wait()
             serving = self._standing.serving
         if serving is None:
             raise self._standing.why_not()
@@ -107,6 +106,7 @@ class Keeper:
         self._loop = loop
         self._kicked = asyncio.Event()
         self._looked = asyncio.Event()
+        loop.call_later(PATIENCE, self._looked.set)
         self._standing.forget()  # whatever was known may be long ago
         # In a context of its own: the deadline of whoever happens to come first is not the task's.
         self._task = loop.create_task(self._run(), name="d-vecdb keeper", context=contextvars.Context())

@@ -596,3 +596,18 @@ def test_wide_vectors_are_inserted_in_bodies_that_the_server_takes():
         assert max(map(len, server.bodies)) <= 2_097_152
 
     run_virtual(main)
+
+
+def test_only_in_the_first_second_do_searches_wait_for_a_server_that_says_nothing():
+    async def work(s):
+        waited = []
+        for _ in range(3):
+            before = s.loop.time()
+            with pytest.raises(IndexNotReady):
+                await s.client.search_by_vector(QUERY)
+            waited.append(s.loop.time() - before)
+        assert waited == [pytest.approx(1.0), 0.0, 0.0]
+
+    server = InMemoryDvecdb()
+    server.seconds = 3600.0
+    virtually(work, server=server, wait=False)
