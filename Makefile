@@ -35,6 +35,7 @@ lint: .venv/.dev
 
 types: .venv/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy eval/run.py bench/main_job.py
 
 layers: .venv/.dev
 	$(BIN)/lint-imports --no-cache
@@ -56,6 +57,7 @@ eval: .venv/.dev ## quality of the search and of the questions' evidence, agains
 bench: .venv/.bench ## speed and size of the main job, the clients and the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
 	$(BIN)/python bench/clients_openai.py
+	$(BIN)/python bench/stores.py
 	$(BIN)/python bench/clients_dvecdb.py
 	$(BIN)/python bench/toolkit
 	$(BIN)/python bench/observability.py

@@ -45,7 +45,9 @@ EXPLAINED = ROOT / "docs/resilience/surviving-mutants.md"
 MODULES = "breaker/*.py retry.py series.py budget.py backoff.py history.py deadline.py expiry.py attempt.py cache/*.py".split()
 PROCESSES = os.cpu_count() or 1
 MEMORY = 4 * 2**30  # bytes of address space: an endless loop that collects things is stopped there
-PATIENCE = 5.0  # seconds that a test may take beyond, and times, its duration without a fault
+PATIENCE = 5.0  # seconds of computing that a test may take beyond, and times, its duration without a fault
+IDLE = 0.02  # seconds of computing in seconds of patience: with less it waits for something that will not come
+HUNG = 75  # exit code of a process whose test did not end
 
 
 @dataclass
@@ -105,11 +107,16 @@ class Watch:
 
 
 class Selection:
-    """A pytest plugin: runs some tests, in their order, and ends the process with the first that takes far longer than usual."""
+    """A pytest plugin: runs some tests, in their order, and ends the process with the first that does not end.
+
+    What counts is the time that it computes, so that a busy machine does not make a fault seem noticed.
+    """
 
     def __init__(self, tests: list[str], baseline: Baseline) -> None:
         self._place = {test: place for place, test in enumerate(tests)}
         self._baseline = baseline
+        self._began = self._seen = self._allowed = 0.0
+        signal.signal(signal.SIGALRM, self._look)
         self._limit(0.0)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -120,9 +127,17 @@ class Selection:
         """A test begins."""
         self._limit(self._baseline.duration[item.nodeid])
 
-    @staticmethod
-    def _limit(usual: float) -> None:
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE * (1.0 + usual))  # its signal ends the process, wherever that hangs
+    def _limit(self, usual: float) -> None:
+        self._began = self._seen = time.process_time()
+        self._allowed = PATIENCE * (1.0 + usual)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
+        signal.setitimer(signal.ITIMER_PROF, 2 * self._allowed)  # its signal ends a process that never comes to look
+
+    def _look(self, *_: object) -> None:
+        now = time.process_time()
+        if now - self._began > self._allowed or now - self._seen < IDLE:
+            os._exit(HUNG)
+        self._seen = now
 
 
 def run_tests(what: list[str], plugin: object) -> int:
@@ -206,14 +221,17 @@ def try_out(mutant: Mutant, tests: list[str], baseline: Baseline) -> int:
     return run_tests(sorted({test.partition("::")[0] for test in tests}), Selection(tests, baseline))
 
 
-def survivors(faults: list[Mutant], baseline: Baseline) -> Iterator[Mutant]:
-    """Those of the mutants that no test notices."""
+def survivors(faults: list[Mutant], baseline: Baseline, hung: list[Mutant]) -> Iterator[Mutant]:
+    """Those of the mutants that no test notices; those that show by a test that does not end are added to ``hung``."""
     running: dict[int, Mutant] = {}
 
     def ended() -> Iterator[Mutant]:
         child, status = os.wait()
         mutant = running.pop(child)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == pytest.ExitCode.OK:
+        code = os.waitstatus_to_exitcode(status)
+        if code in (HUNG, -signal.SIGPROF):
+            hung.append(mutant)
+        elif code == pytest.ExitCode.OK:
             yield mutant
 
     for mutant in faults:
@@ -283,10 +301,12 @@ def main(chosen: list[str]) -> int:
         for module in todo:
             path = TOOLKIT / module
             faults = mutants(path.read_text(), module, path.resolve()) if path.exists() else []
-            left = {mutant.key for mutant in survivors(faults, baseline)}
+            hung: list[Mutant] = []
+            left = {mutant.key for mutant in survivors(faults, baseline, hung)}
             new, gone = sorted(left - known[module]), sorted(known[module] - {fault.key for fault in faults})
             noticed = sorted(known[module] - left - set(gone))
-            print(f"{module}: {len(faults)} mutants, {len(left)} survived, {len(new)} of them unexplained", flush=True)
+            by_time = f"; {len(hung)} showed by a test that did not end" if hung else ""
+            print(f"{module}: {len(faults)} mutants, {len(left)} survived, {len(new)} of them unexplained{by_time}", flush=True)
             for what, keys in [("survived", new), ("explained, but gone", gone), ("explained, but a test noticed it", noticed)]:
                 print(*(f"  {what}:\n* {key}" for key in keys), sep="\n", end="\n" if keys else "", flush=True)
             total, bad = total + len(faults), bad + len(new) + len(gone)

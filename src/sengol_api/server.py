@@ -23,7 +23,7 @@ from granian.server.mp import MPServer
 from rich.console import Console
 from starlette.types import ASGIApp
 
-from sengol_api.observability.host import host_directory
+from sengol_api.observability.host_directory import host_directory
 from sengol_api.observability.logging import configure as configure_logging
 from sengol_api.ops.drain import PATIENCE
 from sengol_api.ops.signals import SAME_WISH

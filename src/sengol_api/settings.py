@@ -84,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         Annotated[int, Meta(ge=0)], _about("time past its end in which something kept is served when there is nothing new", "s")
     ] = 86_400
     cache_max_size: Annotated[
-        Annotated[int, Meta(ge=1)], _about("most entries of each cache; an answer takes about 0.3 MiB", "entries")
+        Annotated[int, Meta(ge=1)], _about("most entries of each cache; an answer takes about 0.15 MiB", "entries")
     ] = 1000
     redis_url: Annotated[
         str,
@@ -108,10 +108,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     dvecdb_max_retries: Annotated[Annotated[int, Meta(ge=0, le=20)], _about("further attempts")] = 3
 
     openai_api_key: Annotated[
-        str, _about("key of the model's provider; empty: no model. A server that asks for none takes any word", secret=True)
+        str,
+        _about(
+            "key of the model's provider; empty: no model, unless OPENAI_BASE_URL names a server that asks for none", secret=True
+        ),
     ] = ""
     openai_base_url: Annotated[str, _about("address of an OpenAI-compatible server, with its /v1; empty: OpenAI's")] = ""
-    openai_model: Annotated[str, _about("chat model; empty: none, the key serves embeddings alone")] = "gpt-4o"
+    openai_model: Annotated[str, _about("chat model; none: the provider serves embeddings alone")] = "gpt-4o"
+    openai_json_form: Annotated[
+        Literal["json_schema", "json_object", "words"],
+        _about("how JSON is asked for: not every server takes a schema"),
+    ] = "json_schema"
     openai_embedding_model: Annotated[str, _about("embedding model")] = "text-embedding-3-small"
     openai_embedding_dimensions: Annotated[
         Annotated[int, Meta(ge=16, le=8192)],

@@ -12,8 +12,9 @@ from functools import cached_property
 
 import pytest
 
-from sengol_api.observability import host as module
-from sengol_api.observability.host import Answer, Host, host_directory
+from sengol_api.observability import host_directory as module
+from sengol_api.observability.host import Answer, Host
+from sengol_api.observability.host_directory import host_directory
 
 
 @pytest.fixture

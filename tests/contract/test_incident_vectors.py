@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
-from sengol_api.adapters.sql.tables import incident_vectors
+from sengol_api.adapters.sql.tables import incident_vectors, incidents
 from sengol_api.adapters.sql.vectors import Coverage, SqlVectors
 from sengol_api.review.errors import DatabaseError
 from support.builders import make_incident
@@ -116,6 +116,16 @@ async def test_a_vector_of_another_length_is_an_error_that_says_so(store, vector
     await vectors.put("another", texts, np.zeros((2, 16), dtype=np.float32))
     with pytest.raises(DatabaseError, match="damaged"):
         await store.vectors_of(Other())
+
+
+async def test_a_damaged_incident_is_an_error_that_says_so_and_can_be_replaced(store, vectors, database):
+    await store.put("own", [make_incident("a"), make_incident("b")])
+    async with database.write() as connection:
+        await connection.execute(sa.update(incidents).where(incidents.c.id == "a").values(document=b"{"))
+    with pytest.raises(DatabaseError, match="damaged"):
+        await vectors.missing_texts("another", limit=10)
+    assert await store.put("own", [make_incident("a", severity="high"), make_incident("b")]) == Change(0, 1, 0, 1)
+    assert len(await vectors.missing_texts("another", limit=10)) == 2
 
 
 async def test_what_a_replica_of_the_version_before_writes_is_read(database, store, vectors):

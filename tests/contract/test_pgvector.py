@@ -9,11 +9,12 @@ import sqlalchemy as sa
 
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.adapters.pgvector import PgVectorIndex, PgVectorOptions, statements, sync
+from sengol_api.adapters.pgvector.selection import Selection
 from sengol_api.adapters.pgvector.table import VectorTable
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
 from sengol_api.adapters.sql.schema import migrate
-from sengol_api.resilience import Pipeline, deadline
+from sengol_api.resilience import Bulkhead, Pipeline, Timeout, deadline
 from sengol_api.review.errors import CircuitBreakerError, DatabaseError, TimeoutError, VectorDBError  # noqa: A004
 from support.builders import make_incident
 from support.earlier import write_as_the_version_before
@@ -190,7 +191,7 @@ def like(vectors):
 async def test_by_its_index_it_finds_what_exact_search_finds(pgvector, cloud, share):
     ids = names(ROWS)
     allowed = None if share is None else frozenset(ids[::share])
-    index, exact = await pgvector(ids, cloud, exact_below=0), ExactIndex(ids, cloud)
+    index, exact = await pgvector(ids, cloud, rows_per_candidate=0), ExactIndex(ids, cloud)
     queries = like(cloud[::40])
     found, wanted = await index.search(queries, 10, allowed), await exact.search(queries, 10, allowed)
     common = [len({hit.id for hit in mine} & {hit.id for hit in right}) for mine, right in zip(found, wanted, strict=True)]
@@ -211,20 +212,20 @@ async def test_a_batch_finds_what_single_searches_find(pgvector, cloud):
 @pytest.mark.parametrize("filtered", [False, True])
 async def test_the_index_is_what_a_search_uses(pgvector, cloud, database, filtered):
     index = await pgvector(names(ROWS), cloud)
-    values = {"queries": unit(2, dimension=32).ravel().tolist(), "count": 2, "dimension": 32, "more": 20}
-    values |= {"bits": bytes(400), "size": 3001} if filtered else {}
+    selection = Selection.of(index._numbers, frozenset(names(1500)) if filtered else None)
+    question = statements.approximate(index._table, selection, filtered=filtered, more=20, candidates=100)
+    given = {"queries": unit(2, dimension=32).ravel().tolist(), "count": 2, "dimension": 32}
     async with database.read() as connection:
-        settings = statements.index_settings(100, rows=ROWS) | {"plan_cache_mode": "force_custom_plan"}
-        await connection.execute(*statements.apply(settings))
-        statement = statements.approximate(index._table, filtered=filtered).text
-        plan = "\n".join((await connection.execute(sa.text(f"EXPLAIN {statement}"), values)).scalars())
+        await connection.execute(*statements.apply(question.settings | {"plan_cache_mode": "force_custom_plan"}))
+        explained = await connection.execute(sa.text(f"EXPLAIN {question.text}"), question.values | given)
+        plan = "\n".join(explained.scalars())
     assert f"Index Scan using {index._table.index}" in plan
 
 
 async def test_zero_vectors_are_found_last_and_a_zero_query_finds_by_id(pgvector, cloud):
     vectors = cloud.copy()
     vectors[7] = 0
-    index = await pgvector(names(ROWS), vectors, exact_below=0)
+    index = await pgvector(names(ROWS), vectors, rows_per_candidate=0)
     (hits,) = await index.search(np.zeros((1, 32), dtype=np.float32), 3)
     assert [(hit.id, hit.score) for hit in hits] == [("inc-00000", 0), ("inc-00001", 0), ("inc-00002", 0)]
     assert await index.compare(unit(1, dimension=32)[0], ["inc-00007"]) == [0.0]
@@ -232,13 +233,19 @@ async def test_zero_vectors_are_found_last_and_a_zero_query_finds_by_id(pgvector
     assert len(everything) == ROWS
 
 
-async def test_what_another_replica_adds_or_removes_is_not_shown_before_this_one_knows_it(replica, pgvector, cloud):
+@pytest.mark.parametrize("rows_per_candidate", [0, 80], ids=["by-index", "exact"])
+async def test_what_another_replica_adds_or_removes_is_not_shown_before_this_one_knows_it(
+    replica, pgvector, cloud, rows_per_candidate
+):
     ids = names(ROWS)
-    index = await pgvector(ids, cloud)
+    index = await pgvector(ids, cloud, rows_per_candidate=rows_per_candidate)
     async with replica.write() as connection:
         table = index._table.name
         await connection.execute(
-            sa.text(f"INSERT INTO {table} (id, digest, vector) SELECT 'new', 'x', vector FROM {table} WHERE id = 'inc-00000'")
+            sa.text(
+                f"INSERT INTO {table} (id, digest, vector) SELECT 'new-' || n, 'x', vector "
+                f"FROM {table}, generate_series(1, 20) AS n WHERE id = 'inc-00000'"
+            )
         )
         await connection.execute(sa.text(f"DELETE FROM {table} WHERE id = 'inc-00001'"))
     for allowed in (None, frozenset(ids[:2500]), frozenset(ids[:2])):
@@ -249,7 +256,7 @@ async def test_what_another_replica_adds_or_removes_is_not_shown_before_this_one
 
 async def test_vectors_that_are_too_long_for_an_index_are_searched_exactly(pgvector):
     vectors = unit(30, dimension=2001)
-    index = await pgvector(names(30), vectors, exact_below=0)
+    index = await pgvector(names(30), vectors, rows_per_candidate=0)
     assert [hits[0].id for hits in await index.search(vectors, 1)] == names(30)
 
 
@@ -375,6 +382,7 @@ async def test_a_frozen_server_holds_a_search_no_longer_than_the_caller_waits(ow
         for _ in range(3):
             with pytest.raises(TimeoutError), deadline(0.2):
                 await index.search(unit(1), 5)
+            assert index._left_behind, "the connection is still being given up: nobody waits for that"
     server.thaw()
     await eventually(lambda: answers(index))
 
@@ -418,6 +426,24 @@ async def test_the_server_stops_a_search_that_nobody_waits_for_any_more(replica,
 
         await eventually(nobody_waits)
     assert len((await index.search(unit(1), 5))[0]) == 5
+
+
+async def test_a_search_that_is_refused_or_late_says_why(replica, database, embedder, store):
+    await put(store, make_incident("a"))
+    queries = await embedder.embed(["anything"])
+    narrow = await PgVectorIndex.open(database, embedder, pipeline=Pipeline("narrow", Bulkhead(max_concurrent=1, max_queue=0)))
+    hasty = await PgVectorIndex.open(database, embedder, pipeline=Pipeline("hasty", Timeout(0.05)))
+    with pytest.raises(TimeoutError, match="before PostgreSQL could be asked"), deadline(0.0):
+        await narrow.search(queries, 5)
+    async with replica.write() as connection:
+        await connection.execute(sa.text(f"LOCK TABLE {narrow._table.name}"))
+        first = asyncio.ensure_future(narrow.search(queries, 5))
+        await asyncio.sleep(0)
+        with pytest.raises(VectorDBError, match="Too many searches"):
+            await narrow.search(queries, 5)
+        with pytest.raises(VectorDBError, match=r"did not answer a search within 0\.05 s"):
+            await hasty.search(queries, 5)
+    assert len((await first)[0]) == 1
 
 
 async def test_a_search_that_takes_too_long_is_stopped_by_the_server_and_says_so(replica, database, embedder, store):

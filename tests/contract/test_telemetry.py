@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sengol_api.observability import telemetry as module
 from sengol_api.observability.events import observe
-from sengol_api.observability.host import Host, host_directory
+from sengol_api.observability.host import Host
+from sengol_api.observability.host_directory import host_directory
 from sengol_api.observability.metrics.model import CATALOGUE
 from sengol_api.observability.telemetry import Telemetry
 from sengol_api.resilience import CircuitBreaker, Registry, Retry

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 import traceback
+from contextlib import suppress
 
 import pytest
 
@@ -247,6 +248,26 @@ async def test_closed_while_it_connects_it_tells_who_waits(proxy, through):
         await waiting
 
 
+async def test_closed_in_the_middle_of_connecting_it_leaves_nothing_open(proxy, through):
+    proxy.hang()
+    waiting = asyncio.ensure_future(through.ping())
+
+    async def arrived():
+        return proxy.accepted == 1
+
+    await eventually(arrived)
+    await through.aclose()
+    with pytest.raises(ValkeyAwayError, match="closed from this side"):
+        await waiting
+    proxy.pass_on()
+
+    async def closed():
+        return proxy.open == 0
+
+    await eventually(closed)
+    await through.ping()
+
+
 def test_one_client_serves_two_event_loops_in_a_row_and_two_at_once(valkey):
     client = ValkeyClient(valkey.url)
 
@@ -345,39 +366,44 @@ async def test_a_user_that_may_not_name_its_connection_works_without(valkey):
 async def test_tls_is_spoken_and_a_certificate_that_nobody_signed_is_refused(valkey, tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("no openssl here to make a certificate")
-    context, certificate = await asyncio.to_thread(_self_signed, tmp_path)
+    context, certificate, key = await asyncio.to_thread(_self_signed, tmp_path)
+    shown = []
 
     async def pass_on(reader, writer):
-        try:
-            answers, server = await asyncio.open_connection("127.0.0.1", valkey.port)
-        except OSError:
-            return
+        shown.append(writer.get_extra_info("peercert"))
+        answers, server = await asyncio.open_connection("127.0.0.1", valkey.port)
         await asyncio.gather(_pump(reader, server), _pump(answers, writer))
 
     terminator = await asyncio.start_server(pass_on, "localhost", 0, ssl=context)
     async with terminator:
         address = f"localhost:{terminator.sockets[0].getsockname()[1]}"
-        for options in (f"ssl_ca_certs={certificate}", "ssl_cert_reqs=none"):
+        own = f"ssl_ca_certs={certificate}&ssl_certfile={certificate}&ssl_keyfile={key}"
+        for options in (f"ssl_ca_certs={certificate}", "ssl_cert_reqs=none", own):
             client = ValkeyClient(f"rediss://{address}?{options}")
             assert await client.ask("ECHO", "x") == b"x"
             await client.aclose()
+        assert [bool(each) for each in shown] == [False, False, True], "a certificate of one's own is shown when there is one"
         with pytest.raises(ValkeyAwayError, match="cannot be reached: CERTIFICATE_VERIFY_FAILED"):
             await ValkeyClient(f"rediss://{address}").ping()
         plain = ValkeyClient(f"redis://{address}", connect_timeout=5.0)
         with pytest.raises(ValkeyAwayError):
             await plain.ping()
         await plain.aclose()
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=20)
 
 
 def _self_signed(folder):
-    """A server's TLS with a certificate of its own for localhost, and the file of that."""
+    """A server's TLS with a certificate of its own for localhost, which clients may show as well, and the files of it."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*command, *names], check=True, capture_output=True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    return context, certificate
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context, certificate, key
 
 
 async def _pump(reader, writer):
@@ -388,6 +414,8 @@ async def _pump(reader, writer):
     except OSError:
         pass
     writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 def _info(server, name):

@@ -320,6 +320,24 @@ async def test_what_was_made_before_a_clearing_and_is_written_after_it_does_not_
         await each.aclose()
 
 
+async def test_a_server_that_goes_while_memory_is_given_back_troubles_nobody(valkey):
+    client = ValkeyClient(valkey.url)
+    tier = ValkeyTier(client)
+    await tier.set("a", b"1", 100.0)
+    await tier.clear()
+    valkey.kill()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    assert others, "it is at it"
+    await asyncio.wait(others, timeout=20)
+    assert [each.exception() for each in others] == [None] * len(others)
+    valkey.start()
+    await client.aclose()
+    assert await tier.get("a") is None
+    await tier.set("a", b"2", 100.0)
+    assert await tier.get("a") == b"2"
+    await client.aclose()
+
+
 async def test_with_the_mark_of_the_generation_all_is_lost_and_nothing_comes_back(valkey):
     client = ValkeyClient(valkey.url)
     tier = ValkeyTier(client)

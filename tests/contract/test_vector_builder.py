@@ -48,7 +48,11 @@ def clock() -> ManualClock:
 
 
 def building(database, embedder, clock, **options) -> VectorBuilder:
-    return VectorBuilder(SqlVectors(database), embedder, clock=clock, **{"batch": 5, **options})
+    """One that begins at the beginning, so that its first batch is a full one."""
+    vectors = database if isinstance(database, SqlVectors) else SqlVectors(database)
+    builder = VectorBuilder(vectors, embedder, clock=clock, **{"batch": 5, **options})
+    builder._after = ""
+    return builder
 
 
 def failing(*errors):
@@ -185,7 +189,7 @@ async def test_a_database_that_is_away_for_a_while_is_waited_out(database, store
                 raise DatabaseError("away")
             return await super().coverage(embedder_name)
 
-    builder = VectorBuilder(Away(database), embedder := Remote(), batch=5, pause=0.0, clock=clock)
+    builder = building(Away(database), embedder := Remote(), clock, pause=0.0)
     await builder.run()
     assert builder.progress == VectorProgress(COUNT, COUNT)
     assert [wait for wait in clock.slept if wait] == [1.0, 2.0, 4.0]
@@ -210,7 +214,11 @@ async def test_an_incident_that_changes_while_it_is_embedded_is_embedded_again(d
 async def test_two_replicas_at_once_make_all_of_it(database, url, store, clock):
     other, mine, theirs = Database(url), Remote(), Remote()
     try:
-        await asyncio.gather(building(database, mine, clock).run(), building(other, theirs, ManualClock()).run())
+        both = [
+            VectorBuilder(SqlVectors(each), made, batch=5, clock=ManualClock())
+            for each, made in ((database, mine), (other, theirs))
+        ]
+        await asyncio.gather(*(each.run() for each in both))
     finally:
         await other.close()
     assert await store.missing("remote") == 0

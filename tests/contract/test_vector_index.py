@@ -64,7 +64,7 @@ def pgvector(request):
 
 
 def pgvector_by_index(request):
-    return partial(request.getfixturevalue("pgvector"), exact_below=0)
+    return partial(request.getfixturevalue("pgvector"), rows_per_candidate=0)
 
 
 def fake_dvecdb(request):

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from sengol_api.server import announce_when_ready
+from sengol_api import bootstrap
+from sengol_api.server import announce_when_ready, worker
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -40,3 +41,20 @@ def test_a_worker_ends_when_the_process_that_started_it_is_gone():
     script = "import os; from sengol_api.server import _stop_after\nparent = os.getpid()\nif not os.fork(): _stop_after(parent)"
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     parent.communicate(timeout=30)  # the worker has the pipe too: this is over when both are
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("2", "2")])
+def test_a_worker_multiplies_with_one_thread_unless_told_otherwise(monkeypatch, given, used):
+    """More than one spins while it waits for the others: a search of a millisecond then takes twenty on a busy machine."""
+    monkeypatch.setattr(bootstrap, "application", lambda *_, **__: None)
+    monkeypatch.setattr(threading.Thread, "start", lambda _: None)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    worker()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == used
+
+
+def test_numpy_is_not_loaded_before_a_worker_says_how_many_threads_it_may_have():
+    script = "import sys, sengol_api.cli, sengol_api.server; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from sengol_api.adapters.openai.errors import LateAnswerError
 from sengol_api.resilience import Clock, Pipeline, RateLimit, RateStore, Registry, TimedOut
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.errors import LLMError
@@ -84,7 +85,7 @@ class BudgetedModel:
         try:
             answer = await self._model.answer(task, check=check)
             used = answer.tokens
-        except (TimedOut, asyncio.CancelledError):
+        except (LateAnswerError, TimedOut, asyncio.CancelledError):
             used = asked  # it may have been read, and is billed then
             raise
         finally:

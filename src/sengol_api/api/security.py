@@ -31,7 +31,7 @@ class Security:
 
     def __init__(self, app: ASGIApp, *, hsts_seconds: int = 0) -> None:
         self._app = app
-        hsts = ((b"strict-transport-security", b"max-age=%d; includeSubDomains" % hsts_seconds),) if hsts_seconds else ()
+        hsts = ((b"strict-transport-security", b"max-age=%d" % hsts_seconds),) if hsts_seconds else ()
         self._headers = (*_HEADERS, *hsts)
         self._names = frozenset(name for name, _ in self._headers)
 

@@ -11,6 +11,7 @@ from sengol_api.resilience import Cache, CircuitBreaker, OptionsError, RateStore
 from sengol_api.review.ports import LanguageModel
 from sengol_api.settings import Settings
 
+NO_MODEL: Final = "none"
 ANSWER_TOKENS: Final = 4_000
 """Longest answer of the model: a domain's takes some two thousand."""
 
@@ -46,7 +47,7 @@ def breaker(settings: Settings) -> CircuitBreaker:
 
 
 def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store: RateStore | None) -> ModelParts | None:
-    """The model of the settings; None without a key.
+    """The model of the settings; None without a key, and without the address of a server that may ask for none.
 
     Args:
         settings: OPENAI_*, CACHE_*, TOKENS_PER_DAY.
@@ -57,14 +58,15 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
     Raises:
         StartError: the settings name a provider that cannot be asked.
     """
-    if not settings.openai_api_key:
+    if not settings.openai_api_key and not settings.openai_base_url:
         return None
     try:
         options = OpenAIOptions(
             api_key=settings.openai_api_key,
             base_url=settings.openai_base_url,
-            model=settings.openai_model,
+            model="" if settings.openai_model == NO_MODEL else settings.openai_model,
             embedding_model=settings.openai_embedding_model,
+            json_form=settings.openai_json_form,
             fallbacks=tuple(Provider(**each) for each in settings.fallbacks),
             timeout=settings.openai_timeout / 1000,
             max_retries=settings.openai_max_retries,
@@ -78,8 +80,9 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
         raise StartError(f"OPENAI_*: {error}") from None
     model: LanguageModel | None = None
     if client.model:
-        model = PatientModel(OpenAIModel(client, max_tokens=ANSWER_TOKENS))
+        model = OpenAIModel(client, max_tokens=ANSWER_TOKENS)
         if settings.tokens_per_day:
             model = BudgetedModel(model, settings.tokens_per_day, store=store, registry=registry)
+        model = PatientModel(model)
     embedder = OpenAIEmbedder(client, settings.openai_embedding_dimensions) if settings.embedded_by_provider else None
     return ModelParts(client, model, embedder)

@@ -35,7 +35,7 @@ async def probe(settings: Settings) -> dict[str, tuple[bool, str]]:
         answers["embedder"] = (False, str(error))
     if settings.redis_url:
         answers["valkey"] = await _valkey(settings)
-    if settings.openai_api_key:
+    if settings.openai_api_key or settings.openai_base_url:
         answers["openai"] = await _model(settings)
     return answers
 

@@ -7,7 +7,7 @@
     metrics/                            families, instruments, what is read when somebody asks, the text for Prometheus
     tracing.py, otel.py                 spans; ``annotate`` and ``inject`` for clients
     trace_context.py                    W3C trace context, with and without spans
-    host.py                             the workers of one server to each other: ``host.offer``, ``host.ask``, ``host.keep``
+    host.py, host_directory.py          the workers of one server to each other: ``host.offer``, ``host.ask``, ``host.keep``
     telemetry.py                        all of it in one object per worker
     progress.py                         a bar for work that a person waits for
 """

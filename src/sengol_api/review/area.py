@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Literal
 
 from sengol_api.review.regime import Regime
@@ -68,7 +69,7 @@ class Area:
     @property
     def query(self) -> str:
         """The retrieval query of the area on its own."""
-        return f"{self.label}. {self.search}"
+        return intern(f"{self.label}. {self.search}")  # every kept answer holds it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The incidents that a review can draw on, held in memory, and how often each industry occurs among them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from sengol_api.review.incident import Incident, IncidentFilter
 
@@ -32,6 +32,11 @@ class Corpus:
 
     def __getitem__(self, incident_id: str) -> Incident:
         return self._by_id[incident_id]
+
+    @property
+    def products(self) -> Set[str]:
+        """Names, case folded, of the products that there are advisories on."""
+        return self._by_product.keys()
 
     def get(self, incident_id: str) -> Incident | None:
         """The incident, or None when this version has none of that id."""

@@ -1,5 +1,6 @@
 """What is known of the system under review, in the codes of the vocabulary."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,12 +54,18 @@ class SystemFacts:
         return self.data_types | self.mentioned_data
 
 
-def normalise(request: ReviewRequest, vocabulary: Vocabulary) -> SystemFacts:
-    """Turn what was said into facts; nothing that was said is dropped silently."""
+def normalise(request: ReviewRequest, vocabulary: Vocabulary, products: Container[str] = frozenset()) -> SystemFacts:
+    """Turn what was said into facts; nothing that was said is dropped silently.
+
+    Args:
+        request: what the reviewer said.
+        vocabulary: the codes.
+        products: names, case folded, of the products that the corpus has advisories on.
+    """
     told = affirmed(request.description)
     jurisdictions, strange_places = vocabulary.resolve_all("jurisdictions", request.jurisdictions)
     data_types, strange_data = vocabulary.resolve_all("dataTypes", request.data_types)
-    tech, _ = vocabulary.resolve_all("tech", request.tech)
+    tech, strange_tech = vocabulary.resolve_all("tech", request.tech)
     industry = vocabulary.resolve("industries", request.industry) if request.industry else None
     strange_industry = (request.industry,) if request.industry and industry is None else ()
     return SystemFacts(
@@ -69,12 +76,13 @@ def normalise(request: ReviewRequest, vocabulary: Vocabulary) -> SystemFacts:
         tech=tech | vocabulary.mentioned("tech", told),
         data_types=data_types,
         mentioned_data=vocabulary.mentioned("dataTypes", told) - data_types,
-        products=frozenset(name.casefold() for name in request.tech),
+        products=frozenset(name.casefold() for name in (*request.tech, *strange_tech)),
         criticality=request.criticality,
         unrecognised=(
             *(("jurisdictions", value) for value in strange_places),
             *(("dataTypes", value) for value in strange_data),
             *(("industry", value) for value in strange_industry),
+            *(("techStack", value) for value in strange_tech if value.casefold() not in products),
         ),
     )
 

@@ -133,7 +133,7 @@ class GenerateQuestions:
         assistant: Assistant | None,
         provenance: Provenance,
     ) -> Generated:
-        facts = await asyncio.to_thread(normalise, request, self._knowledge.vocabulary)
+        facts = await asyncio.to_thread(normalise, request, self._knowledge.vocabulary, self._knowledge.corpus.products)
         regimes = selection.applicable(self._knowledge.catalogue, facts)
         local = await self._spaces.local.embedder.embed([facts.description])
         plan = self._plan(request, facts, regimes, local[0])

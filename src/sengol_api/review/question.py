@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from sengol_api.review import weights
@@ -81,10 +82,14 @@ def regulations(area: Area, regimes: Mapping[str, Regime], facts: SystemFacts, a
             if clause and not mentioned(clause.mentions, facts):
                 continue
             title = clause.title if clause else ""
-            found.append(
-                Regulation(regime.id, regime.name, ref.clause, title, regime.status(as_of, clause), regime.source_url),
-            )
+            found.append(_regulation(regime.id, regime.name, ref.clause, title, regime.status(as_of, clause), regime.source_url))
     return tuple(sorted(found, key=lambda r: (rank[r.status], r.id, r.clause)))
+
+
+@lru_cache(maxsize=10_000)
+def _regulation(*fields: str) -> Regulation:
+    """One object for the same clause with the same status: kept answers share it."""
+    return Regulation(*fields)  # type: ignore[arg-type]  # the status is one of three words
 
 
 def _listing(names: Sequence[str]) -> str:

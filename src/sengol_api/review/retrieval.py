@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from sys import intern
 from typing import Final
 
 from sengol_api.review.area import Area
@@ -62,15 +63,18 @@ def _spoken(area: Area, label: str) -> str:
 
 
 def _tie(area: Area, incident: Incident) -> tuple[float, tuple[str, ...]]:
-    """What people said of the incident that ties it to the area, and how much that counts."""
+    """What people said of the incident that ties it to the area, and how much that counts.
+
+    The words are interned: a thousand kept answers share them.
+    """
     reasons = []
     bonus = 0.0
     if common := sorted({*incident.labels, *incident.tags}.intersection(area.labels)):
         bonus += LABEL_BONUS
-        reasons.append("labelled " + ", ".join(_spoken(area, label) for label in common[:2]))
+        reasons.append(intern("labelled " + ", ".join(_spoken(area, label) for label in common[:2])))
     if incident.attack_type and incident.attack_type in area.attack_types:
         bonus += ATTACK_BONUS
-        reasons.append("same kind of attack: " + incident.attack_type.replace("-", " "))
+        reasons.append(intern("same kind of attack: " + incident.attack_type.replace("-", " ")))
     return bonus, tuple(reasons)
 
 

@@ -39,3 +39,7 @@ def test_no_policy_needs_what_is_made_for_tests(file):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_policies_never_log(file):
     assert "logging" not in set(imported(file))
+
+
+def test_a_type_checker_of_those_who_use_it_sees_its_types():
+    assert (Path(sengol_api.__file__).parent / "py.typed").is_file()

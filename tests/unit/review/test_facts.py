@@ -4,9 +4,9 @@ from sengol_api.review.facts import ReviewRequest, hints, normalise
 from support.builders import make_vocabulary
 
 
-def facts(**fields):
+def facts(*products, **fields):
     said = {"description": "A portal.", "domains": frozenset({"ai"})}
-    return normalise(ReviewRequest(**{**said, **fields}), make_vocabulary())
+    return normalise(ReviewRequest(**{**said, **fields}), make_vocabulary(), products)
 
 
 def test_values_become_codes():
@@ -37,6 +37,12 @@ def test_what_is_not_understood_is_reported_and_not_dropped():
 
 def test_names_of_products_are_kept_for_their_advisories():
     assert facts(tech=frozenset({"Log4j", "S3"})).products == {"log4j", "s3"}
+
+
+def test_technology_that_is_neither_a_word_nor_a_product_of_ours_is_reported():
+    known = facts("log4j", tech=frozenset({"S3, Log4j", "Frobnicator"}))
+    assert known.unrecognised == (("techStack", "Frobnicator"),)
+    assert known.products >= {"log4j", "frobnicator"}
 
 
 def test_what_the_description_denies_is_no_fact():

@@ -134,7 +134,8 @@ def test_a_vulnerability_is_evidence_only_where_its_product_is_used():
 
 
 def test_what_was_not_understood_is_in_the_answer():
-    assert ask(jurisdictions=frozenset({"Atlantis"})).facts.unrecognised == (("jurisdictions", "Atlantis"),)
+    said = {"jurisdictions": frozenset({"Atlantis"}), "tech": frozenset({"Frobnicator", "PortalKit"})}
+    assert ask(**said).facts.unrecognised == (("jurisdictions", "Atlantis"), ("techStack", "Frobnicator"))
 
 
 def test_no_candidates_give_an_empty_answer_and_no_error():

@@ -75,7 +75,7 @@ class ChatAsk:
         """The request that asks the model to correct its answer."""
         told = "\n".join(f"- {problem}" for problem in problems)
         words = f"That answer cannot be used:\n{told}\nAnswer again: the whole corrected JSON value, and nothing else."
-        said = ({"role": "assistant", "content": clean(answer[:_QUOTED]) or "(nothing)"}, {"role": "user", "content": words})
+        said = ({"role": "assistant", "content": answer[:_QUOTED] or "(nothing)"}, {"role": "user", "content": words})
         return replace(self, messages=(*self.messages, *said))
 
 

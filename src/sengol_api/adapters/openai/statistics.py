@@ -4,9 +4,14 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sengol_api.adapters.openai.answers import Usage
 from sengol_api.adapters.openai.prices import Price, price_of, price_table
+
+OTHERS: Final = "others"
+"""Stands for all models beyond a hundred: providers may make names up."""
+_MOST_MODELS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ class Statistics:
     def used(self, model: str, usage: Usage) -> None:
         """An answer told its tokens."""
         with self._lock:
+            if model not in self._models and len(self._models) >= _MOST_MODELS:
+                model = OTHERS
             answers, so_far = self._models.get(model, (0, Usage()))
             self._models[model] = (answers + 1, so_far + usage)
 

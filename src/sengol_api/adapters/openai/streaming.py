@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from sengol_api.adapters.openai.answers import Progress
+from sengol_api.adapters.openai.tokens import clean
 from sengol_api.adapters.openai.validation import Completion, usage_from
 
 
@@ -37,7 +38,7 @@ async def assembled(chunks: AsyncIterator[Any], tell: Callable[[Progress], objec
             characters += len(piece)
             tell(Progress(len(parts), characters))
     told = usage.model_dump() if hasattr(usage, "model_dump") else usage
-    return Completion("".join(parts), finish, "".join(refusal), model[:200], usage_from(told))
+    return Completion(clean("".join(parts)), finish, "".join(refusal), model[:200], usage_from(told))
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - whatever the provider sent

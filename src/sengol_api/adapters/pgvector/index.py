@@ -1,10 +1,11 @@
 """The ``VectorIndex`` on PostgreSQL."""
 
+import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
@@ -20,9 +21,15 @@ from sengol_api.resilience import Bulkhead, CircuitBreaker, Pipeline, Timeout, r
 from sengol_api.review.ports import Embedder, Hit, Vectors
 from sengol_api.review.provenance import FRESH, note
 
+P = ParamSpec("P")
+T = TypeVar("T")
+Nearest = list[tuple[int, float]]
+"""Rows that are near to a query: number and distance."""
+
 SEARCH: Final = "search"
 TIMEOUT: Final = 10.0
 CONCURRENT: Final = 4
+CANDIDATES_PER_HIT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +37,13 @@ class PgVectorOptions:
     """How exactly is searched.
 
     Attributes:
-        exact_below: with so many incidents to choose from, or fewer, every one is looked at, which is exact, and about as fast as
-            the index is then.
+        rows_per_candidate: to look at so many rows takes as long as the index takes for one candidate (measured: bench/stores.py).
+            Where it is the cheaper way every row is looked at, which is exact.
         least_candidates: that the index collects for a query: more find more, and take longer.
         timeout: seconds that a search may take, if the caller's deadline leaves as much.
     """
 
-    exact_below: int = 2_000
+    rows_per_candidate: int = 80
     least_candidates: int = 100
     timeout: float = TIMEOUT
 
@@ -72,6 +79,7 @@ class PgVectorIndex:
         self._numbers: dict[str, int] = {}
         self._ids: dict[int, str] = {}
         self._select = lru_cache(maxsize=4)(self._selection)  # nearly every search allows the same incidents
+        self._left_behind: set[asyncio.Task[Any]] = set()
 
     @classmethod
     async def open(
@@ -134,9 +142,9 @@ class PgVectorIndex:
         if wanted <= 0 or not len(queries):
             return [[] for _ in range(len(queries))]
         with translated(self._database.shown_url):
-            found = await self._pipeline.call(self._search, queries, wanted, selection, filtered=allowed is not None)
+            found = await self._pipeline.call(self._leaving, self._search, queries, wanted, selection, filtered=allowed is not None)
         note(SEARCH, FRESH)
-        return [[Hit(self._ids[number], -distance) for number, distance in row if number in self._ids][:wanted] for row in found]
+        return [self._hits(row)[:wanted] for row in found]
 
     async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
         """See the port; raises what :meth:`search` does."""
@@ -145,52 +153,62 @@ class PgVectorIndex:
         if not numbers:
             return [0.0] * len(ids)
         with translated(self._database.shown_url):
-            scores = await self._pipeline.call(self._compare, query, numbers)
+            scores = await self._pipeline.call(self._leaving, self._compare, query, numbers)
         return [scores.get(self._numbers.get(key, -1), 0.0) for key in ids]
+
+    async def _leaving(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do work, and when the caller is cut do not wait for its end: a connection to a frozen server takes seconds to close."""
+        task = asyncio.create_task(work(*args, **kwargs))
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            self._left_behind.add(task)
+            task.add_done_callback(self._gone)
+            raise
+        return task.result()
+
+    def _gone(self, task: asyncio.Task[Any]) -> None:
+        self._left_behind.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: nobody waits for it
 
     def _selection(self, allowed: frozenset[str] | None) -> Selection:
         return Selection.of(self._numbers, allowed)
 
-    async def _search(
-        self, queries: Vectors, wanted: int, selection: Selection, *, filtered: bool
-    ) -> list[list[tuple[int, float]]]:
-        # The index knows no order among equals: a few more than are wanted let their ids decide.
+    def _hits(self, row: Nearest) -> list[Hit]:
+        """Best first; what another replica has added meanwhile is left out."""
+        ids = self._ids
+        hits = [Hit(ids[number], -distance) for number, distance in row if number in ids]
+        hits.sort(key=lambda hit: (-hit.score, hit.id))
+        return hits
+
+    async def _search(self, queries: Vectors, wanted: int, selection: Selection, *, filtered: bool) -> list[Nearest]:
+        # Which of those that are equally near come in is decided by their ids, if a few more than are wanted are looked at.
         more = wanted + max(20, wanted // 4)
-        candidates = math.ceil(more * max(1, len(self)) / len(selection))
-        # A zero vector is as near to all: only exact search can tell whose ids come first.
-        tight = len(selection) <= self._options.exact_below or candidates > len(self) // 4
-        if tight or self._table.dimension > LONGEST_INDEXED or not queries.any(axis=1).all():
-            return await self._ask(queries, wanted, selection, None, filtered=filtered)
-        found = await self._ask(queries, more, selection, candidates, filtered=filtered)
-        short = [place for place, row in enumerate(found) if len(row) < wanted]
-        if short:  # the index gave up before it had enough
-            for place, row in zip(short, await self._ask(queries[short], wanted, selection, None, filtered=filtered), strict=True):
+        candidates = max(self._options.least_candidates, math.ceil(CANDIDATES_PER_HIT * wanted * len(self) / len(selection)))
+        if self._table.dimension > LONGEST_INDEXED or len(selection) <= self._options.rows_per_candidate * candidates:
+            question = statements.exact(self._table, selection, more=more, settled=False)
+        else:
+            question = statements.approximate(self._table, selection, filtered=filtered, more=more, candidates=candidates)
+        found = await self._ask(question, queries)
+        # Either the index gave up before it had enough, or even those few more are not enough to see where the equals end.
+        again = [place for place, row in enumerate(found) if len(row) < wanted or (len(row) == more and _as_far(row, wanted))]
+        if again:
+            question = statements.exact(self._table, selection, more=wanted, settled=True)
+            for place, row in zip(again, await self._ask(question, queries[again]), strict=True):
                 found[place] = row
         return found
 
-    async def _ask(
-        self, queries: Vectors, more: int, selection: Selection, candidates: int | None, *, filtered: bool
-    ) -> list[list[tuple[int, float]]]:
-        values: dict[str, Any] = {
-            "queries": queries.ravel().tolist(),
-            "count": len(queries),
-            "dimension": self._table.dimension,
-            "more": more,
-        }
-        wanted = {"statement_timeout": str(self._milliseconds()), "jit": "off", "plan_cache_mode": "force_custom_plan"}
-        if candidates is None:
-            statement = statements.exact(self._table)
-            values["numbers"] = selection.numbers
-        else:
-            statement = statements.approximate(self._table, filtered=filtered)
-            wanted |= statements.index_settings(max(self._options.least_candidates, candidates), rows=len(self))
-            if filtered:
-                values |= {"bits": selection.bits, "size": selection.size}
-        found: list[list[tuple[int, float]]] = [[] for _ in range(len(queries))]
+    async def _ask(self, question: statements.Question, queries: Vectors) -> list[Nearest]:
+        """One transaction: the settings, and the search."""
+        given = {"queries": queries.ravel().tolist(), "count": len(queries), "dimension": self._table.dimension}
+        usual = {"statement_timeout": self._milliseconds(), "jit": "off", "plan_cache_mode": "force_custom_plan"}
+        found: list[Nearest] = [[] for _ in range(len(queries))]
         with failures(self._database.shown_url):
             async with self._database.read() as connection:
-                await connection.execute(*statements.apply(wanted))
-                for number, numbers, distances in (await connection.execute(statement, values)).all():
+                await connection.execute(*statements.apply(usual | question.settings))
+                for number, numbers, distances in (await connection.execute(sa.text(question.text), question.values | given)).all():
                     found[number - 1] = list(zip(numbers or (), distances or (), strict=True))
         return found
 
@@ -198,14 +216,14 @@ class PgVectorIndex:
         values = {"query": query.tolist(), "numbers": numbers}
         with failures(self._database.shown_url):
             async with self._database.read() as connection:
-                await connection.execute(*statements.apply({"statement_timeout": str(self._milliseconds())}))
-                rows = (await connection.execute(statements.compare(self._table), values)).all()
+                await connection.execute(*statements.apply({"statement_timeout": self._milliseconds()}))
+                rows = (await connection.execute(statements.distances(self._table), values)).all()
         return {number: -distance for number, distance in rows}
 
-    def _milliseconds(self) -> int:
+    def _milliseconds(self) -> str:
         """What the server gives a search: no longer than the caller waits."""
         left = remaining()
-        return max(1, int(1000 * (self._options.timeout if left is None else min(self._options.timeout, left))))
+        return str(max(1, int(1000 * (self._options.timeout if left is None else min(self._options.timeout, left)))))
 
     def _check(self, vectors: Vectors, *, ndim: int) -> None:
         dimension = self._table.dimension
@@ -213,3 +231,9 @@ class PgVectorIndex:
             raise ValueError(f"expected vectors of dimension {dimension}, got an array of shape {vectors.shape}")
         if not np.isfinite(vectors).all():
             raise ValueError("a vector holds a value that is not finite")
+
+
+def _as_far(row: Nearest, wanted: int) -> bool:
+    """Whether the last that is wanted is no nearer than the last of all."""
+    distances = sorted(distance for _, distance in row)
+    return distances[wanted - 1] == distances[-1]

@@ -44,6 +44,8 @@ class ValkeyAddress:
         """
         if not url or re.search(r"[\s\x00-\x1f\x7f]", url):
             raise ValueError(f"empty, or with white space in it; it takes {FORMS}")
+        if "#" in url:
+            raise ValueError("it has a #, which in a password is written %23")
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -53,8 +55,6 @@ class ValkeyAddress:
             ) from None
         if parts.scheme not in ("redis", "rediss", "unix"):
             raise ValueError(f"it takes {FORMS}")
-        if parts.fragment or "#" in url:
-            raise ValueError("it has a #, which in a password is written %23")
         options = _options(parts.query, parts.scheme)
         database = options.pop("db", None) or (parts.path.removeprefix("/") if parts.scheme != "unix" else "") or "0"
         if not re.fullmatch(r"[0-9]{1,5}", database):

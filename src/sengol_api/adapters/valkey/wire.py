@@ -65,14 +65,12 @@ class Wire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def send(self, batch: Sequence[Asked]) -> None:
-        """Write commands in one go; each gets its answer or an error."""
-        if self._transport is None:
-            raise ValkeyAwayError(f"{self._where} is not connected")
+        """Write commands in one go to a connection that is made; each gets its answer or an error."""
         now = self._loop.time()
         for each in batch:
             each.at = now
         self._sent.extend(batch)
-        self._transport.write(b"".join([_pack(each.command) for each in batch]))
+        cast("asyncio.Transport", self._transport).write(b"".join([_pack(each.command) for each in batch]))
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout, self._look)
 

@@ -127,7 +127,7 @@ class RegimeOut(Out):
 class UnrecognisedOut(Out):
     """A value that changed nothing because it means nothing to the service."""
 
-    field: str
+    field: Annotated[str, Meta(description="techStack stands for all three lists of technology")]
     value: str
 
 

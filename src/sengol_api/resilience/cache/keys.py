@@ -82,12 +82,9 @@ def call_key(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ke
             if type(value) is not str:
                 break
         else:  # most calls of caches, and at a third of the price
-            return function, args, ()
-    return (
-        _of_function(function),
-        tuple([_argument(value, place) for place, value in enumerate(args, start=1)]),
-        tuple([(name, _argument(kwargs[name], name)) for name in sorted(kwargs)]) if kwargs else (),
-    )
+            return function, args
+    called = _of_function(function), tuple([_argument(value, place) for place, value in enumerate(args, start=1)])
+    return (*called, *[(name, _argument(kwargs[name], name)) for name in sorted(kwargs)]) if kwargs else called
 
 
 def _argument(value: Any, place: int | str) -> Key:

@@ -216,7 +216,7 @@ def test_those_who_wait_keep_their_turns_when_the_provider_tells_anew():
         pipeline, policy = budget(clock)
         learn(policy, told(60, 0, "60s"))
         waiting = asyncio.create_task(when(clock, pipeline, times=3))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.5)
         learn(policy, told(60, 0, "60s"))
         assert (await when(clock, pipeline))[0] == pytest.approx([4.0], abs=0.05)
         assert (await waiting)[0] == pytest.approx([1, 2, 3], abs=0.05)
@@ -271,6 +271,12 @@ def test_a_cost_must_be_given_and_a_wait_not_negative():
         ServerBudget()
     with pytest.raises(OptionsError, match="max_wait"):
         ServerBudget(cost=lambda *_: Cost("m", 1), max_wait=-1.0)
+
+
+def test_nobody_holds_all_calls_back_for_longer_than_an_hour():
+    _, policy = budget(ManualClock())
+    hold(policy, RateLimitedError("", retry_after=86_400.0))
+    assert policy.snapshot().paused_for == {"m": 3600.0}
 
 
 def test_the_wall_clock_may_step():

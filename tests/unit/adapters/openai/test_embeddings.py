@@ -86,6 +86,9 @@ def test_a_batch_asks_only_for_what_is_not_kept():
         await client.generate_embedding(TEXTS[1], skip_cache=True)
         await client.generate_embedding(TEXTS[2], use_cache=False)
         assert sdk.count == 5
+        await client.generate_embedding("new", use_cache=False)
+        await client.generate_embedding("new")
+        assert sdk.count == 7
         bare = FakeSdk(Embedded())
         uncached = client_over(clock, bare, embedding_cache=None)
         for _ in range(2):

@@ -45,6 +45,14 @@ def test_a_model_without_a_price_makes_the_cost_unknown_not_nought():
     assert Statistics({"llama-3": Price(0.0)}).snapshot(0).cost == 0.0
 
 
+def test_names_that_a_provider_makes_up_do_not_fill_the_memory():
+    statistics = Statistics({})
+    for number in range(500):
+        statistics.used(f"model-{number}", Usage(1, 1))
+    stats = statistics.snapshot(0)
+    assert (len(stats.models), stats.models["others"].answers, stats.input_tokens) == (101, 400, 500)
+
+
 def test_everything_is_counted_from_several_threads():
     statistics = Statistics({})
 

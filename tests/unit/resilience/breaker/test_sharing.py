@@ -240,12 +240,14 @@ def test_what_a_breaker_did_before_it_was_shared_is_no_news():
     two_replicas(body)
 
 
-def test_of_two_openings_at_nearly_the_same_time_one_stands():
+@pytest.mark.parametrize("first", ["the one that lasts longer", "the other"])
+def test_of_two_openings_at_nearly_the_same_time_one_stands(first):
     async def body(loop, store, one, other):
         await one.fail()
         await asyncio.sleep(0.5)
         await other.fail()
-        async with one.shared, other.shared:
+        rounds = [one.shared, other.shared] if first == "the other" else [other.shared, one.shared]
+        async with rounds[0], rounds[1]:
             await asyncio.sleep(30)
         assert len({value["opening"] for _, value, _ in store.sets[2:]}) == 1
 

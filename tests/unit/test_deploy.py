@@ -1,0 +1,69 @@
+"""The deployment files speak of settings, routes and metrics that exist."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sengol_api.api.app import OPERATIONS
+from sengol_api.settings import variables
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+SETTINGS = {variable.name for variable in variables()}
+METRICS = set(re.findall(r"^\| `([a-z_]+)`", (ROOT / "docs/operations/metrics.md").read_text(encoding="utf-8"), re.MULTILINE))
+ROUTES = {operation.path for operation in OPERATIONS} | {"/metrics"}
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+
+
+def named_metrics(text: str) -> set[str]:
+    """Metrics of an expression, a histogram without the ending of its series."""
+    return {re.sub(r"_(?:bucket|count|sum)$", "", name) for name in re.findall(r"\b(?:sengol|process)_[a-z_]+\b", text)}
+
+
+def test_every_setting_that_compose_gives_is_one_of_ours():
+    assert COMPOSE["x-api"]["environment"].keys() <= SETTINGS
+
+
+def test_every_setting_that_kubernetes_gives_is_one_of_ours():
+    given = [line.partition("=")[0] for line in (DEPLOY / "kubernetes/config.env").read_text().splitlines()]
+    secret = yaml.safe_load((DEPLOY / "kubernetes/secret.example.yaml").read_text())["stringData"]
+    assert {*given, *secret} <= SETTINGS
+
+
+@pytest.mark.parametrize("service", COMPOSE["services"])
+def test_every_file_that_compose_mounts_is_there(service):
+    for mount in COMPOSE["services"][service].get("volumes", []):
+        source = mount.split(":")[0]
+        assert source in COMPOSE["volumes"] or (DEPLOY / source).exists(), source
+
+
+def test_every_probe_asks_a_route_that_there_is():
+    files = [DEPLOY / "haproxy.cfg", DEPLOY / "Dockerfile", DEPLOY / "kubernetes/deployment.yaml"]
+    asked = {path for file in files for path in re.findall(r"(/health/[a-z-]+|/metrics)", file.read_text())}
+    assert asked >= {"/health/live", "/health/ready"}
+    assert asked <= ROUTES
+
+
+def test_there_is_time_to_drain_and_to_finish_before_the_pod_is_killed():
+    given = dict(line.split("=") for line in (DEPLOY / "kubernetes/config.env").read_text().splitlines())
+    pod = next(yaml.safe_load_all((DEPLOY / "kubernetes/deployment.yaml").read_text().split("---")[1]))
+    needed = (int(given["SHUTDOWN_DRAIN_DELAY"]) + int(given["SHUTDOWN_TIMEOUT"])) / 1000 + 10
+    assert pod["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= needed
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_there_are():
+    alerts = (DEPLOY / "prometheus/alerts.yml").read_text()
+    board = json.loads((DEPLOY / "grafana/sengol.json").read_text())
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    asked = named_metrics(alerts) | named_metrics("\n".join(expressions))
+    assert asked <= METRICS, asked - METRICS
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_every_alert_says_what_it_means_and_what_to_do():
+    for rule in yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"][0]["rules"]:
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert len(rule["annotations"]["description"]) > 20
