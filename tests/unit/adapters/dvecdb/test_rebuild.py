@@ -55,6 +55,30 @@ def test_it_is_filled_again_without_any_search_too():
     virtually(work, rows=200)
 
 
+def test_a_late_word_that_the_old_collection_is_gone_does_not_lose_the_new_one():
+    held = []
+
+    async def hold_the_first(request):
+        if request.path.endswith("/search") and not held:
+            held.append(request)
+            await asyncio.sleep(20)
+
+    async def work(s):
+        s.server.fault = hold_the_first
+        late = asyncio.create_task(s.client.search_by_vector(QUERY))
+        await s.loop.sleep(1)
+        s.server.server.restart()
+        s.client.refresh()
+        await s.loop.sleep(1)
+        assert await s.client.ready(10)
+        with pytest.raises(IndexRebuilding):
+            await late
+        assert await nearest(s.client) == RIGHT
+        assert rebuild(s.client)["completed"] == 2
+
+    virtually(work, rows=200)
+
+
 def test_while_the_index_is_built_nothing_is_searched_and_the_progress_is_told():
     async def work(s):
         s.server.server.restart()

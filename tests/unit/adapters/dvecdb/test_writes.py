@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sengol_api.adapters.dvecdb import IndexNotReady, InvalidVector, Item, Written
+from sengol_api.adapters.dvecdb import IndexNotReady, InMemoryRecords, InvalidVector, Item, Written
 from sengol_api.resilience import CircuitBreaker, deadline
 from support.dvecdb.clients import DIMENSION, EMBEDDER, exact, ids_of, records_of, unit, until, virtually
 from support.dvecdb.in_memory import hanging, only, refusing
@@ -55,6 +55,22 @@ def test_one_bad_vector_among_several_keeps_all_of_them_out():
         assert s.server.sent == []
 
     virtually(work)
+
+
+def test_vectors_are_checked_before_records_that_check_nothing_are_asked():
+    class Trusting(InMemoryRecords):
+        asked = 0
+
+        async def put(self, items):
+            Trusting.asked += 1
+            return await super().put([item._replace(vector=QUERY) for item in items])
+
+    async def work(s):
+        with pytest.raises(InvalidVector):
+            await s.client.upsert([("bad", [float("inf")] * DIMENSION)])
+        assert Trusting.asked == 0
+
+    virtually(work, records=Trusting(IDS, VECTORS, embedder=EMBEDDER))
 
 
 def test_several_writes_at_once_all_arrive():
