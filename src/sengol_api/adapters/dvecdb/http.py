@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import httpx2
 
-from sengol_api.adapters.dvecdb.errors import AnswerTooLarge, ServerUnavailable, UnusableAnswer
+from sengol_api.adapters.dvecdb.errors import AnswerTooLarge, ServerUnavailable
 
 IDLE_CONNECTION: Final = 60.0
 """Seconds after which a connection that nobody uses is closed."""
@@ -68,7 +68,6 @@ class Http:
 
         Raises:
             ServerUnavailable: no connection, or it broke.
-            UnusableAnswer: the answer is compressed, though nobody asked for that.
             AnswerTooLarge: it has more bytes than that; no more were read.
         """
         headers = self._headers
@@ -109,8 +108,6 @@ class Http:
 
 
 async def _whole(response: httpx2.Response, most: int) -> bytes:
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise UnusableAnswer("What answered is not d-vecDB: it compresses.")
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:18]) > most:
         raise _too_large(most)

@@ -101,6 +101,9 @@ class Keeper:
         task, loop = self._task, asyncio.get_running_loop()
         if task is not None and not task.done() and (self._loop is loop or self._loop.is_running()):
             return
+        if task is not None and not task.done():  # its event loop stands still, for ever as far as anybody knows
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(task.cancel)
         self._loop = loop
         self._kicked = asyncio.Event()
         self._looked = asyncio.Event()

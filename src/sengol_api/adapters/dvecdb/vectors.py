@@ -12,6 +12,7 @@ Rows = NDArray[np.float32]
 """Rows of vectors, shape (n, dimension), float32."""
 
 _TINY: Final = 1e-300
+_NEAR: Final = 1e-6
 
 
 def unit_rows(vectors: ArrayLike, dimension: int) -> Rows:
@@ -37,6 +38,10 @@ def unit_rows(vectors: ArrayLike, dimension: int) -> Rows:
     if wide.ndim != 2 or wide.shape[1] != dimension:
         got = f"{wide.shape[-1]} numbers" if wide.ndim else "a single number"
         raise InvalidVector(f"A vector of this index has {dimension} numbers, this one has {got}.", {"dimension": dimension})
+    squares = np.einsum("ij,ij->i", wide, wide)
+    if (np.abs(squares - 1.0) < _NEAR).all():  # as embedders give them
+        copied: Rows = rows.astype(np.float32)  # what the caller does to his own array shall change nothing here
+        return copied
     largest = np.abs(wide).max(axis=1, initial=0.0)
     if not np.isfinite(largest).all():
         raise InvalidVector("A vector holds a value that is not finite.")

@@ -1,5 +1,6 @@
 """The small parts: names, keys, vectors, records, journal, pace, options."""
 
+import asyncio
 import uuid
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sengol_api.adapters.dvecdb import DvecdbOptions, InMemoryRecords, InvalidVector, Item, key_of
+from sengol_api.adapters.dvecdb.http import Http
 from sengol_api.adapters.dvecdb.journal import Edit, Journal, merged
 from sengol_api.adapters.dvecdb.keys import KeyTable, read_keys
 from sengol_api.adapters.dvecdb.names import Names
@@ -51,6 +53,20 @@ def test_two_long_names_that_begin_alike_do_not_share_their_collections():
 def test_later_builds_have_greater_serials():
     names = Names("incidents", EMBEDDER, 8)
     assert min(names.new("1", 2000), names.new("1", 1000)).serial.startswith(f"{1000:08x}")
+
+
+# Connections -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_connections_of_event_loops_that_are_gone_are_forgotten():
+    http = Http("localhost", 8080, connections=2)
+
+    async def connect():
+        assert http._pool() is http._pool()
+
+    for _ in range(3):
+        asyncio.run(connect())
+    assert len(http._pools) == 1
 
 
 # Keys --------------------------------------------------------------------------------------------------------------------

@@ -281,6 +281,15 @@ def test_a_time_limit_and_retries_of_ones_own_hold_for_that_call_alone():
     virtually(work)
 
 
+def test_searches_with_a_time_limit_of_their_own_have_no_places_of_their_own():
+    async def work(s):
+        s.server.seconds, s.server.most = 1.0, 0
+        await s.client.search_many(unit(9, seed=3), 3, timeout=20.0)
+        assert s.server.most == 2
+
+    virtually(work, options={"max_concurrent": 2})
+
+
 @pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": float("nan")}, {"max_retries": -1}, {"max_retries": 1.5}], ids=str)
 def test_a_time_limit_or_a_number_of_retries_that_is_none_is_refused(wrong):
     async def work(s):

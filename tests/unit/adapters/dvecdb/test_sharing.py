@@ -60,6 +60,18 @@ def test_another_version_of_the_records_is_another_search():
     cached(work)
 
 
+def test_a_caller_who_changes_the_vector_meanwhile_changes_no_answer():
+    async def work(s):
+        s.server.seconds = 1.0
+        mine = QUERY.copy()
+        task = asyncio.create_task(s.client.search_by_vector(mine, 5))
+        await asyncio.sleep(0)
+        mine[:] = OTHER
+        assert await task == await s.client.search_by_vector(QUERY, 5, skip_cache=True)
+
+    cached(work)
+
+
 def test_identical_searches_at_the_same_time_are_one_request():
     async def work(s):
         s.server.seconds = 1.0

@@ -143,6 +143,17 @@ def test_a_cancelled_write_is_whole_or_not_there():
     virtually(work)
 
 
+def test_a_write_that_waits_when_the_client_is_closed_ends():
+    async def work(s):
+        s.server.fault = only("/batch", hanging)
+        task = asyncio.create_task(s.client.upsert([("new", QUERY)]))
+        await s.loop.sleep(1)
+        await s.client.close()
+        assert await asyncio.wait_for(task, 1) == Written(1, indexed=False)
+
+    virtually(work)
+
+
 def test_another_process_does_not_take_a_collection_for_what_it_no_longer_is():
     from sengol_api.adapters.dvecdb import DvecdbClient
     from support.dvecdb.clients import options_for
