@@ -7,7 +7,8 @@ written to disk. A test run that does not end, or eats the memory, counts as fai
 Faults that no test can tell are explained in ``docs/resilience/surviving-mutants.md``. The run fails when another one survives,
 and when an explanation has lost its mutant.
 
-Usage: ``mutate.py [MODULE ...]``, as ``mutate.py retry.py breaker/core.py``; all of them by default.
+Usage: ``mutate.py [MODULE ...]``, as ``mutate.py retry.py breaker/core.py``; all of them by default. ``PROCESSES`` in the environment
+says how many mutants are tried at a time; as many as there are processors by default.
 """
 
 import functools
@@ -43,7 +44,7 @@ REFERENCE = "test_reference.py"  # compares options with the documentation, and 
 SLOW = TESTS / "test_simulations.py"  # long runs of everything, which notice what quicker tests have noticed before
 EXPLAINED = ROOT / "docs/resilience/surviving-mutants.md"
 MODULES = "breaker/*.py retry.py series.py budget.py backoff.py history.py deadline.py expiry.py attempt.py cache/*.py".split()
-PROCESSES = os.cpu_count() or 1
+PROCESSES = int(os.environ.get("PROCESSES") or os.cpu_count() or 1)
 MEMORY = 4 * 2**30  # bytes of address space: an endless loop that collects things is stopped there
 PATIENCE = 5.0  # seconds of computing that a test may take beyond, and times, its duration without a fault
 IDLE = 0.02  # seconds of computing in seconds of patience: with less it waits for something that will not come

@@ -108,7 +108,11 @@ _COROUTINE = types.CoroutineType
 def _begin(
     result: list[Any], function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, None]:
-    work: Any = function(*args, **kwargs)
+    try:
+        work: Any = function(*args, **kwargs)
+    except TypeError:
+        _see_that_it_is_callable(function)
+        raise
     if type(work) is not _COROUTINE:
         work = _awaited(function, work)
     result[0] = yield from work
@@ -140,13 +144,21 @@ def resumed(work: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any
 
 def start(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
     """The end of every chain: call the function, and see that what it gives can be awaited."""
-    work = function(*args, **kwargs)
+    try:
+        work = function(*args, **kwargs)
+    except TypeError:
+        _see_that_it_is_callable(function)
+        raise
     return work if type(work) is _COROUTINE else _awaited(function, work)
 
 
 def start_sync(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The end of every chain of plain functions."""
-    result = function(*args, **kwargs)
+    try:
+        result = function(*args, **kwargs)
+    except TypeError:
+        _see_that_it_is_callable(function)
+        raise
     if type(result) is _COROUTINE:
         result.close()
         raise _misused(function, "is a coroutine function", "await call() instead of call_sync()")
@@ -166,6 +178,15 @@ def _awaited(function: Callable[..., Any], work: Any) -> Coroutine[Any, Any, Any
 
 def _misused(function: Callable[..., Any], what: str, instead: str) -> TypeError:
     return TypeError(f"{name_of(function)} {what}: {instead}")
+
+
+def _see_that_it_is_callable(function: Any) -> None:
+    """A common slip: ``call(query(vector))``, where ``call(query, vector)`` is meant."""
+    if callable(function):
+        return
+    if inspect.iscoroutine(function):
+        function.close()
+    raise TypeError(f"{function!r} cannot be called: give the function and its arguments apart, as call(query, vector)") from None
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -10,6 +10,7 @@ from sengol_api.resilience import CircuitBreaker, DeadlineExceeded, OptionsError
 from sengol_api.resilience.adaptive_timeout import AdaptiveTimeout, LimitMoved
 from sengol_api.resilience.testing import ManualClock, Script, VirtualLoop, after, hang, run_virtual
 from sengol_api.resilience.timeout import AttemptLate, AttemptTimedOut
+from support.threads import in_threads
 
 
 def pipeline(clock, **options):
@@ -287,11 +288,7 @@ def test_eight_threads_share_what_they_learn():
         for _ in range(500):
             upstream.call_sync(int)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    assert in_threads(*[work] * 8) == [None] * 8
     clock.advance(1.0)
     snapshot = upstream.snapshot()["adaptive_timeout"]
     assert (snapshot.samples, snapshot.limit) == (4000, 0.1)

@@ -22,6 +22,7 @@ from sengol_api.resilience import (
 from sengol_api.resilience.bulkhead import BulkheadSnapshot
 from sengol_api.resilience.events import CallRejected
 from sengol_api.resilience.testing import ManualClock, Script, VirtualLoop, after, hang, run_virtual
+from support.threads import in_threads
 
 
 def bulkhead(clock, size=1, queue=100, seconds=None, *inside):
@@ -503,7 +504,6 @@ def test_eight_threads_never_exceed_the_limit_and_all_are_served():
     lock = threading.Lock()
     barrier = threading.Barrier(8)
     running = most = 0
-    served = []
 
     def work():
         nonlocal running, most
@@ -518,14 +518,8 @@ def test_eight_threads_never_exceed_the_limit_and_all_are_served():
         barrier.wait()
         for _ in range(200):
             pipeline.call_sync(work)
-        served.append(True)
 
-    threads = [threading.Thread(target=caller) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(served) == 8
+    assert in_threads(*[caller] * 8) == [None] * 8
     assert most <= 3
     assert state(pipeline) == BulkheadSnapshot(in_flight=0, queued=0, max_concurrent=3, rejected=0, expired=0)
 
@@ -534,7 +528,6 @@ def test_eight_threads_with_an_event_loop_each_share_one_bulkhead():
     pipeline = bulkhead(ManualClock(), 3, 1000)
     running = []
     most = []
-    served = []
 
     async def work():
         running.append(1)
@@ -547,14 +540,8 @@ def test_eight_threads_with_an_event_loop_each_share_one_bulkhead():
             await asyncio.gather(*(pipeline.call(work) for _ in range(50)))
 
         asyncio.run(main())
-        served.append(True)
 
-    threads = [threading.Thread(target=caller) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(served) == 8
+    assert in_threads(*[caller] * 8) == [None] * 8
     assert max(most) <= 3
     assert (state(pipeline).in_flight, state(pipeline).queued) == (0, 0)
 

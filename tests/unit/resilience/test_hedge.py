@@ -11,6 +11,7 @@ import pytest
 from sengol_api.resilience import Bulkhead, CircuitBreaker, OptionsError, Pipeline, TimedOut, Timeout, deadline, remaining
 from sengol_api.resilience.hedge import Hedge, HedgeStarted, HedgeWon
 from sengol_api.resilience.testing import ManualClock, Script, VirtualLoop, after, hang, run_virtual
+from support.threads import in_threads
 
 
 def pipeline(clock, *inside, **options):
@@ -385,7 +386,7 @@ def test_after_one_has_won_no_further_call_starts_while_the_loser_cleans_up():
 
 def test_a_hedge_is_refused_where_nobody_says_that_calls_are_idempotent():
     for missing in ({}, {"idempotent": False}, {"idempotent": 1}):
-        with pytest.raises(OptionsError, match="it takes True where a second call does no harm, or a function"):
+        with pytest.raises(OptionsError, match="it takes True where a second call does no harm, or a plain function"):
             Hedge(**missing)
 
 
@@ -546,11 +547,7 @@ def test_eight_threads_with_a_loop_each_share_the_budget():
             assert run_virtual(upstream.call(slow)) == "slow"
             made.append(len(slow.calls))
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    assert in_threads(*[work] * 8) == [None] * 8
     assert len(made) == 400
     assert sum(made) <= 420
     assert (of(upstream).calls, of(upstream).hedges) == (400, sum(made) - 400)

@@ -4,7 +4,9 @@ import asyncio
 import functools
 import inspect
 import math
+import random
 import threading
+import time
 
 import pytest
 
@@ -52,8 +54,40 @@ def test_a_pipeline_whose_name_was_forgotten_says_so_once():
 
 @pytest.mark.parametrize("thing", [None, 3, "retry", int, object(), Pipeline("other")])
 def test_only_policies_make_a_pipeline(thing):
-    with pytest.raises(OptionsError, match="is no policy"):
+    with pytest.raises(OptionsError, match=r"is (a pipeline and )?no policy"):
         Pipeline("search", Timeout(1.0), thing)
+
+
+def test_time_and_chance_come_from_what_can_give_them():
+    with pytest.raises(OptionsError) as refused:
+        Pipeline("search", Timeout(1.0), clock=time, random=random)
+    assert refused.value.problems == (
+        f"clock={time!r} is not allowed, it takes an object with the methods of Clock",
+        f"random={random!r} is not allowed, it takes an object with the methods of Random",
+    )
+
+
+@pytest.mark.parametrize("policies", [(), (Timeout(1.0),), (Retry(), Timeout(1.0))], ids=len)
+def test_a_call_that_was_made_before_it_could_be_guarded_is_told_how_to_write_it(policies):
+    async def query(vector): ...
+
+    pipeline = Pipeline("search", *policies)
+    made = query(1)
+    with pytest.raises(TypeError, match=r"query at .* cannot be called: give the function and its arguments apart, as call\(query"):
+        asyncio.run(pipeline.call(made))
+    with pytest.raises(TypeError, match=r"\[1\] cannot be called: give the function and its arguments apart"):
+        pipeline.call_sync([1])
+
+
+@pytest.mark.parametrize("policies", [(), (Timeout(1.0),)], ids=len)
+def test_arguments_that_do_not_fit_are_the_callers_own_error(policies):
+    async def query(vector): ...
+
+    pipeline = Pipeline("search", *policies)
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        asyncio.run(pipeline.call(query))
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        pipeline.call_sync(lambda vector: vector)
 
 
 def test_a_policy_whose_parentheses_were_forgotten_is_told_what_to_write():

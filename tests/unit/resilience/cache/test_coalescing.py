@@ -1,10 +1,10 @@
 """Callers who want the same at the same time share one call."""
 
 import asyncio
-import contextvars
 import gc
 import threading
 import weakref
+from functools import partial
 
 import pytest
 
@@ -16,6 +16,7 @@ from sengol_api.resilience.pipeline import Pipeline
 from sengol_api.resilience.retry import Retry
 from sengol_api.resilience.testing import ManualClock, Script, after, hang, run_virtual
 from sengol_api.resilience.timeout import Timeout
+from support.threads import WaitingClock, in_threads
 
 
 def make(clock, *inside, **options):
@@ -471,43 +472,12 @@ def test_two_loops_at_once_share_the_entries_and_each_makes_its_own_calls():
     assert cache.snapshot().entries == 1
 
 
-class Waiting:
-    """A clock on which threads wait in truth, and which tells how many do."""
-
-    def __init__(self):
-        self.time = 0.0
-        self.waiting = threading.Semaphore(0)
-
-    def now(self):
-        return self.time
-
-    def wall(self):
-        return self.time
-
-    def wait(self, event, seconds):
-        self.waiting.release()
-        return event.wait()
-
-
 def run_threads(count, work):
-    results = [None] * count
-
-    def one(number):
-        try:
-            results[number] = work(number)
-        except BaseException as error:  # noqa: BLE001 - looked at below
-            results[number] = error
-
-    threads = [threading.Thread(target=contextvars.copy_context().run, args=(one, number)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    return in_threads(*(partial(work, number) for number in range(count)))
 
 
 def test_eight_threads_share_one_call():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline, cache = make(clock)
     calls = []
 
@@ -525,7 +495,7 @@ def test_eight_threads_share_one_call():
 
 
 def test_threads_share_an_error_too():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline, cache = make(clock)
 
     def upstream(query):
@@ -539,7 +509,7 @@ def test_threads_share_an_error_too():
 
 
 def test_a_thread_that_is_interrupted_harms_no_other():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline, _ = make(clock)
     calls = []
 
@@ -556,7 +526,7 @@ def test_a_thread_that_is_interrupted_harms_no_other():
 
 
 def test_a_thread_with_more_time_does_not_take_the_failure_of_one_with_less():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline, _ = make(clock)
     leading = threading.Event()
     calls = []
@@ -603,7 +573,7 @@ def test_a_thread_waits_no_longer_than_its_deadline():
 
 
 def test_threads_make_each_their_own_of_what_cannot_be_shared():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline, _ = make(clock, copy=lambda value: 1 / 0)
     calls = []
 
