@@ -52,10 +52,11 @@ def bounded(inner: AsyncCall, owner: Limited, site: Site) -> AsyncCall:
 
     async def call(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         limit = owner.limit
-        by_deadline = False
+        ends_it = None  # the deadline, when it ends before the limit
         deadline = current()
         if deadline is not None:
             limit, by_deadline = shorter(limit, deadline.remaining(), site)
+            ends_it = deadline if by_deadline else None
         started = now()
         result: list[Any] = [None]
         work = begin(result, function, args, kwargs)
@@ -75,9 +76,9 @@ def bounded(inner: AsyncCall, owner: Limited, site: Site) -> AsyncCall:
         except asyncio.CancelledError as error:
             if not expiry.claim():
                 raise
-            owner.cut(limit, by_deadline=by_deadline)
-            hurried = deadline is not None and by_deadline and limit < deadline.total / 2
-            raise TimedOut(site.pipeline, site.policy, limit, by_deadline=by_deadline, hurried=hurried) from error
+            owner.cut(limit, by_deadline=ends_it is not None)
+            hurried = ends_it is not None and limit < ends_it.total / 2
+            raise TimedOut(site.pipeline, site.policy, limit, by_deadline=ends_it is not None, hurried=hurried) from error
         finally:
             expiry.disarm()
         return result[0]

@@ -255,9 +255,7 @@ def _not(kind: type, **given: Any) -> list[str]:
 
 def _no_policy(given: Any) -> str:
     if isinstance(given, Pipeline):
-        return (
-            f"{given.name!r} is a pipeline and no policy: call one inside of the other, or share policies, as pipeline['retry']"
-        )
+        return f"{given.name!r} is a pipeline and no policy: call one inside of the other, or share policies, as pipeline['retry']"
     if isinstance(given, type) and issubclass(given, PolicyOptions):
         return f"{given.__name__} is the class of a policy's options: write {given.__name__}()"
     return f"{given!r} is no policy"

@@ -106,6 +106,32 @@ def test_callers_are_served_in_the_order_in_which_they_came_and_nobody_overtakes
     run_virtual(main)
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_place_that_another_thread_has_put_down_and_not_yet_handed_on_is_for_the_first_in_line(kind):
+    async def main(loop):
+        pipeline = bulkhead(loop, 1, 100, 5.0)
+        order = []
+
+        async def work(name):
+            order.append(name)
+            await asyncio.sleep(1.0)
+
+        holder = await start(pipeline.call(Script(hang)))
+        first = await start(pipeline.call(work, "first"))
+        pipeline["bulkhead"]._permits.put_back(None)
+        if kind == "sync":
+            with pytest.raises(BulkheadFull):
+                pipeline.call_sync(order.append, "new")
+        else:
+            newcomer = await start(pipeline.call(work, "new"))
+            await newcomer
+        await first
+        assert order[0] == "first"
+        await cancel(holder)
+
+    run_virtual(main)
+
+
 def test_one_that_comes_while_a_permit_is_on_its_way_to_the_first_in_line_does_not_get_it():
     async def main(loop):
         pipeline = bulkhead(loop)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import math
 
 import pytest
 
@@ -243,6 +244,20 @@ def test_a_value_of_another_replica_ends_when_it_would_have_there():
         await ask(replica(loop, tier, stale_if_error=50.0)[0], "old")
         await asyncio.sleep(100.0)
         assert await ask(replica(loop, tier, stale_if_error=50.0)[0], "new") == "new"
+
+    run_virtual(main)
+
+
+def test_what_is_past_its_last_stale_window_takes_no_room():
+    async def main(loop):
+        tier = Tier(loop)
+        await ask(replica(loop, tier, stale_if_error=50.0)[0], "old")
+        tier.values = {key: (value, math.inf) for key, (value, _) in tier.values.items()}  # one that is late to forget
+        await asyncio.sleep(150.0)
+        pipeline, cache = replica(loop, tier, stale_if_error=50.0)
+        with pytest.raises(ConnectionError):
+            await ask(pipeline, ConnectionError())
+        assert cache.snapshot().entries == 0
 
     run_virtual(main)
 
