@@ -19,6 +19,7 @@ from sengol_api.resilience import (
     TimedOut,
     Timeout,
     deadline,
+    remaining,
 )
 from sengol_api.resilience.fallback import Fallback, FellBack, NothingServed
 from sengol_api.resilience.served import Served, fallback_errors
@@ -293,6 +294,24 @@ def test_an_alternative_that_waits_has_what_is_kept_for_it():
             assert (await pipeline(loop, {"slow": slow}, reserve=0.5).call(Script(hang))).value == "slow"
 
     run_virtual(main)
+
+
+def test_an_alternative_to_a_plain_function_has_what_is_kept_for_it_too():
+    clock = ManualClock()
+    seen = []
+
+    def work():
+        seen.append(remaining())
+        clock.advance(remaining())
+        raise ConnectionError
+
+    def slow():
+        seen.append(remaining())
+        return "slow"
+
+    with deadline(10.0, clock=clock):
+        assert pipeline(clock, {"slow": slow}, reserve=0.25).call_sync(work).value == "slow"
+    assert seen == pytest.approx([7.5, 2.5])
 
 
 def test_an_alternative_is_cut_at_an_inherited_deadline_and_the_next_still_answers():
