@@ -9,7 +9,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test test-llm check lint types layers fuzz coverage mutate eval bench bench-http faults simulate docs lock openapi audit \
+.PHONY: help run setup test test-llm check lint types layers fuzz coverage mutate eval bench bench-http faults soak simulate docs lock openapi audit \
         sbom clean
 .DEFAULT_GOAL := help
 
@@ -56,6 +56,7 @@ eval: .venv/.dev ## quality of the search and of the questions' evidence, agains
 
 bench: .venv/.bench ## speed and size of the main job, the clients and the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
+	$(BIN)/python bench/capacity.py
 	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/stores.py
 	$(BIN)/python bench/clients_dvecdb.py
@@ -64,6 +65,9 @@ bench: .venv/.bench ## speed and size of the main job, the clients and the toolk
 
 faults: .venv/.dev ## both upstreams dead, in six ways: what is answered, how late, and what is still sent to them
 	$(BIN)/python bench/faults.py
+
+soak: .venv/.dev ## half an hour at half capacity while dependencies fail and come back: memory, tasks, sockets
+	$(BIN)/python bench/soak.py
 
 bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
 	$(BIN)/python bench/fastify

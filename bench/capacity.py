@@ -1,4 +1,4 @@
-"""What one request costs each part, in processor time: ``python bench/capacity.py`` (a part of ``make bench-capacity``).
+"""What one request costs each part, in processor time: ``python bench/capacity.py``, a part of ``make bench``.
 
 It prints figures and judges nothing. Processor time says how many requests a core can take, and other load on the machine
 does not count. docs/operations/capacity.md reckons with it.
@@ -113,12 +113,6 @@ def main() -> None:
         ]
         costs(address, parts, options.runs)
         fact("resident memory of the replica", f"{resident_mib(pid):.0f} MiB")
-        entries = [valkey.ask("DBSIZE"), valkey.ask("MEMORY", "STATS")]
-        held = dict(zip(entries[1][::2], entries[1][1::2], strict=True))  # type: ignore[index, arg-type]
-        size = int(held[b"dataset.bytes"]) / 2**20  # type: ignore[call-overload]
-        fact("what Valkey holds", f"{entries[0]} entries of {size / max(1, int(str(entries[0]))) * 1024:.1f} KiB")
-        text = Client(address).send("GET", "/metrics").decode()
-        print("\n".join(f"  {line}" for line in text.splitlines() if line.startswith("sengol_database_connections")))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,11 @@ class PostgresServer:
         """With ``{}`` for the database's name."""
         return f"postgresql://postgres@/{{}}?host={self._folder}"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that the others descend from."""
+        return self._server.get_pid()
+
     def stop(self) -> None:
         """End it; connections are broken off."""
         self._server.stop()
@@ -47,7 +52,7 @@ class PostgresServer:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        postmaster = psutil.Process(self._server.get_pid())
+        postmaster = psutil.Process(self.pid)
         for each in (postmaster, *postmaster.children(recursive=True)):
             os.kill(each.pid, number)
 
