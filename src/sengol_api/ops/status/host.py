@@ -118,17 +118,19 @@ class HostStatus:
     Args:
         telemetry: of this worker.
         clock: of the times.
+        patience: seconds that a worker has to answer.
     """
 
-    def __init__(self, telemetry: Telemetry, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, telemetry: Telemetry, *, clock: Clock = SYSTEM_CLOCK, patience: float = 0.5) -> None:
         self._telemetry = telemetry
+        self._patience = patience
         self._timeline = Timeline()
         self._check_times: dict[str, dict[int, float]] = {}
         self._wall: Callable[[], float] = clock.wall
 
     async def look(self) -> Seen:
         """How the host is now: within about half a second, also when a worker hangs."""
-        asked = self._telemetry.host.ask(STATUS, {"since": self._timeline.known})
+        asked = self._telemetry.host.ask(STATUS, {"since": self._timeline.known}, seconds=self._patience)
         samples, answers = await asyncio.gather(self._telemetry.everywhere(), asked)
         now = self._wall()
         workers = tuple(self._read(answer, now) for answer in answers)

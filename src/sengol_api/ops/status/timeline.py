@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
+from operator import itemgetter
 from typing import Final
 
 from sengol_api.observability.metrics.model import CATALOGUE, Labels, Samples, merged
@@ -39,7 +40,7 @@ class Timeline:
             now: seconds since the epoch.
         """
         newest = self.newest(now)
-        for step, grown in steps:
+        for step, grown in sorted(steps, key=itemgetter(0)):
             if newest - KEPT < step <= newest and step > self._known.get(place, -1):
                 self._steps[step] = merged([(self._steps.get(step, {}), True), (grown, True)])
                 self._known[place] = step
