@@ -34,7 +34,9 @@ class Made:
         self.search = self.registry.pipeline("dvecdb", CircuitBreaker(failure_threshold=1))
         self.registry.pipeline("dvecdb.writes", self.search["circuit_breaker"])
         self.telemetry = Telemetry(host=Host(directory))
-        self.health = Health([Dependency(name="database", check=check, timeout=30)], self.registry, required=["database"], clock=clock)
+        self.health = Health(
+            [Dependency(name="database", check=check, timeout=30)], self.registry, required=["database"], clock=clock
+        )
         self.drain = Drain()
         self.status = WorkerStatus(self.health, self.registry, Background(), self.drain, self.telemetry, clock=clock)
         self.host = HostStatus(self.telemetry, clock=clock, patience=10)
