@@ -35,7 +35,7 @@ from sengol_api.ops.background import Background
 from sengol_api.ops.drain import Drain
 from sengol_api.ops.health import Dependency, Health
 from sengol_api.ops.steering import Steering
-from sengol_api.resilience import CircuitBreaker, Registry
+from sengol_api.resilience import Cache, CircuitBreaker, CircuitOpen, Registry
 from sengol_api.review.generate import Progress
 from sengol_api.review.search import SearchIncidents
 from sengol_api.settings import Settings, load
@@ -64,7 +64,7 @@ class Told:
                 time.sleep(float(rest.split()[0]))  # noqa: ASYNC251 - this is what it is about
             case "break":
                 for _ in range(int(rest.split()[0])):
-                    with suppress(ConnectionError):
+                    with suppress(ConnectionError, CircuitOpen):
                         await self._registry["vectorSearch"].call(_refused)
             case "deaf":
                 while True:
@@ -88,6 +88,7 @@ async def opened(settings: Settings, *, supervised: bool) -> AsyncIterator[Servi
         await migrate(database)
     world, registry = await toy_world(), Registry()
     registry.pipeline("vectorSearch", CircuitBreaker())
+    registry.pipeline("answers", Cache())
     drain = Drain(delay=settings.shutdown_drain_delay / 1000, timeout=settings.shutdown_timeout / 1000)
     steering = Steering(registry, SqlAuditLog(database), now=utc_now)
     await steering.begin()
@@ -105,8 +106,8 @@ async def opened(settings: Settings, *, supervised: bool) -> AsyncIterator[Servi
             vocabulary=make_vocabulary(),
             attribution="Toy corpus",
             registry=registry,
-            limits=Limits(LimitOptions(requests_per_minute=1_000_000, logins_per_minute=1_000_000)),
-            gate=Gate(GateOptions(least_heavy=64)),
+            limits=Limits(LimitOptions(requests_per_minute=1_000_000, logins_per_minute=1_000_000), registry),
+            gate=Gate(GateOptions(least_heavy=64), registry),
             now=utc_now,
             started_at=utc_now(),
             health=Health(

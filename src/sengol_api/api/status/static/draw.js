@@ -55,7 +55,7 @@ export function plotStrip(part, lanes, seconds, words) {
       box.append(titled(`worker ${lane.worker}: ${state}`));
       return box;
     });
-    return svg("svg", { viewBox: `0 0 ${seconds} 1`, preserveAspectRatio: "none", class: "lane" }, ...spans);
+    return svg("svg", { viewBox: `0 0 ${seconds} 1`, preserveAspectRatio: "none", class: "lane", "aria-hidden": "true" }, ...spans);
   });
   part.node.replaceChildren(...drawn);
 }
