@@ -5,10 +5,9 @@ from typing import Final
 from sengol_api import __version__
 from sengol_api.api.status import tables
 from sengol_api.api.status.breakers import epoch
-from sengol_api.api.status.dependencies import SLOW, dependencies, in_ms, shares
+from sengol_api.api.status.dependencies import SLOW, dependencies, in_ms, shares, total
 from sengol_api.api.status.problems import overall, problems
 from sengol_api.api.wire.status import ServiceOut, StatusOut
-from sengol_api.observability.metrics.model import Labels
 from sengol_api.ops.status.host import Seen
 from sengol_api.ops.status.timeline import MINUTE
 from sengol_api.ops.status.trail import STEP
@@ -16,6 +15,7 @@ from sengol_api.ops.status.trail import STEP
 REQUESTS: Final = "sengol_http_requests_total"
 SECONDS: Final = "sengol_http_request_duration_seconds"
 _API: Final = "/api/"
+_FAILED: Final = "5xx"
 
 
 def status(seen: Seen) -> StatusOut:
@@ -41,24 +41,20 @@ def status(seen: Seen) -> StatusOut:
     )
 
 
-def _ours(labels: Labels) -> bool:
-    return labels[1].startswith(_API)
-
-
-def _failed(labels: Labels) -> bool:
-    return _ours(labels) and labels[2] == "5xx"
-
-
 def _service(seen: Seen) -> ServiceOut:
+    ours = [labels for labels in seen.samples.get(REQUESTS, {}) if labels[1].startswith(_API)]
+    timed = [labels for labels in seen.samples.get(SECONDS, {}) if labels[1].startswith(_API)]
+    asked = seen.window.series(REQUESTS, ours)
+    failed = seen.window.series(REQUESTS, [labels for labels in ours if labels[2] == _FAILED])
     minute = seen.window.last(MINUTE)
-    asked = minute.total(REQUESTS, _ours)
+    in_a_minute = total(asked[-MINUTE:])
     return ServiceOut(
-        requests=[None if count is None else round(count / STEP, 2) for count in seen.window.series(REQUESTS, _ours)],
-        failed=shares(seen.window, REQUESTS, _failed, _ours),
-        slow=[in_ms(each) for each in seen.window.quantiles(SECONDS, SLOW, _ours)],
-        per_second=round(asked / minute.seconds, 2),
-        failed_share=round(minute.total(REQUESTS, _failed) / asked, 4) if asked else None,
-        median=in_ms(minute.quantile(SECONDS, 0.5, _ours)),
-        slow_now=in_ms(minute.quantile(SECONDS, SLOW, _ours)),
+        requests=[None if count is None else round(count / STEP, 2) for count in asked],
+        failed=shares(failed, asked),
+        slow=[in_ms(each) for each in seen.window.quantiles(SECONDS, SLOW, timed)],
+        per_second=round(in_a_minute / minute.seconds, 2),
+        failed_share=round(total(failed[-MINUTE:]) / in_a_minute, 4) if in_a_minute else None,
+        median=in_ms(minute.quantile(SECONDS, 0.5, timed)),
+        slow_now=in_ms(minute.quantile(SECONDS, SLOW, timed)),
         in_flight=round(tables.value(seen, "sengol_http_requests_in_flight")),
     )

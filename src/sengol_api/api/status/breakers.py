@@ -38,7 +38,7 @@ def breaker(seen: Seen, name: str) -> BreakerOut | None:
         since=epoch(min(each.since for each in here if each.state == state)),
         retry_after=round(max(waits), 1) if waits else None,
         failures=sum(each.failures for each in here),
-        refused=round(seen.window.total("sengol_pipeline_calls_total", lambda labels: labels == (name, "rejected"))),
+        refused=round(seen.window.total("sengol_pipeline_calls_total", [(name, "rejected")])),
         lanes=[_lane(worker, name, seen.at) for worker in having],
         changes=changes(having, name),
     )

@@ -1,6 +1,6 @@
 """What the service calls: as its health sees it, as its calls went, and what its circuit breaker went through."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sengol_api.api.ops_present import milliseconds
@@ -8,12 +8,13 @@ from sengol_api.api.status.breakers import breaker
 from sengol_api.api.wire.status import CallsOut, DependencyOut
 from sengol_api.observability.metrics.model import Labels
 from sengol_api.ops.status.host import Check, Seen
-from sengol_api.ops.status.timeline import MINUTE, Matches, Window
+from sengol_api.ops.status.timeline import MINUTE, Window
 
 ATTEMPTS: Final = "sengol_pipeline_attempts_total"
 SECONDS: Final = "sengol_pipeline_attempt_duration_seconds"
 SLOW: Final = 0.95
-_FAILED: Final = frozenset({"error", "timeout"})
+_FAILED: Final = ("error", "timeout")
+_DONE: Final = ("success", "cancelled", *_FAILED)
 _GRAVEST_FIRST: Final = ("down", "degraded", "ok")
 
 
@@ -50,31 +51,29 @@ def _dependency(seen: Seen, name: str, check: Check | None) -> DependencyOut:
 
 
 def _calls(window: Window, pipeline: str) -> CallsOut:
-    def all_of_it(labels: Labels) -> bool:
-        return labels[0] == pipeline
-
-    def failed(labels: Labels) -> bool:
-        return labels[0] == pipeline and labels[1] in _FAILED
-
-    def done(labels: Labels) -> bool:
-        return labels[0] == pipeline and labels[1] != "rejected"
-
+    all_of_it: Sequence[Labels] = [(pipeline,)]
+    done = window.series(ATTEMPTS, [(pipeline, outcome) for outcome in _DONE])
+    failed = window.series(ATTEMPTS, [(pipeline, outcome) for outcome in _FAILED])
     minute = window.last(MINUTE)
     return CallsOut(
-        attempts=window.series(ATTEMPTS, done),
-        failed=shares(window, ATTEMPTS, failed, done),
+        attempts=done,
+        failed=shares(failed, done),
         slow=[in_ms(each) for each in window.quantiles(SECONDS, SLOW, all_of_it)],
-        recent=round(window.total(ATTEMPTS, done)),
-        failed_recent=round(window.total(ATTEMPTS, failed)),
+        recent=round(total(done)),
+        failed_recent=round(total(failed)),
         median=in_ms(minute.quantile(SECONDS, 0.5, all_of_it)),
         slow_now=in_ms(minute.quantile(SECONDS, SLOW, all_of_it)),
     )
 
 
-def shares(window: Window, family: str, part: Matches, whole: Matches) -> list[float | None]:
-    """The share of a counter's growth with each step; None where it did not grow."""
-    pairs = zip(window.series(family, part), window.series(family, whole), strict=True)
-    return [None if some is None or not every else round(some / every, 4) for some, every in pairs]
+def total(series: Sequence[float | None]) -> float:
+    """All of a series together."""
+    return sum(each or 0.0 for each in series)
+
+
+def shares(parts: Sequence[float | None], wholes: Sequence[float | None]) -> list[float | None]:
+    """The share of one series in another with each step; None where there was nothing to share."""
+    return [None if part is None or not whole else round(part / whole, 4) for part, whole in zip(parts, wholes, strict=True)]
 
 
 def in_ms(seconds: float | None) -> float | None:

@@ -1,22 +1,18 @@
 """The last five minutes of all workers together."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Final
 
-from sengol_api.observability.metrics.model import CATALOGUE, Labels, Samples, merged
+from sengol_api.observability.metrics.model import CATALOGUE, Labels, Samples, Value, merged
 from sengol_api.ops.status.trail import KEPT, STEP
 
 MINUTE: Final = round(60 / STEP)
 """Steps of a minute."""
 
-Matches = Callable[[Labels], bool]
-
-
-def everything(_labels: Labels) -> bool:
-    """Any series of a family."""
-    return True
+Which = Sequence[Labels] | None
+"""Series of a family: these, or all."""
 
 
 class Timeline:
@@ -75,13 +71,13 @@ class Window:
         """How much time was noted; not less than a step."""
         return max(1, sum(step is not None for step in self.steps)) * STEP
 
-    def series(self, family: str, matches: Matches = everything) -> list[float | None]:
+    def series(self, family: str, which: Which = None) -> list[float | None]:
         """How much a counter grew with each step; None where nothing was noted."""
-        return [None if step is None else _sum(step, family, matches) for step in self.steps]
+        return [None if step is None else _sum(step, family, which) for step in self.steps]
 
-    def total(self, family: str, matches: Matches = everything) -> float:
+    def total(self, family: str, which: Which = None) -> float:
         """How much a counter grew in all these steps."""
-        return sum(_sum(step, family, matches) for step in self.steps if step)
+        return sum(_sum(step, family, which) for step in self.steps if step)
 
     def by_label(self, family: str) -> dict[Labels, float]:
         """How much each series of a counter grew."""
@@ -92,30 +88,34 @@ class Window:
                     found[labels] = found.get(labels, 0.0) + value
         return found
 
-    def quantiles(self, family: str, q: float, matches: Matches = everything) -> list[float | None]:
+    def quantiles(self, family: str, q: float, which: Which = None) -> list[float | None]:
         """A quantile of a histogram for each step; None where nothing was observed."""
         return [
-            None if step is None else quantile(_counts([step], family, matches), CATALOGUE[family].buckets, q)
-            for step in self.steps
+            None if step is None else quantile(_counts([step], family, which), CATALOGUE[family].buckets, q) for step in self.steps
         ]
 
-    def quantile(self, family: str, q: float, matches: Matches = everything) -> float | None:
+    def quantile(self, family: str, q: float, which: Which = None) -> float | None:
         """The same over all these steps."""
         steps = [step for step in self.steps if step]
-        return quantile(_counts(steps, family, matches), CATALOGUE[family].buckets, q)
+        return quantile(_counts(steps, family, which), CATALOGUE[family].buckets, q)
 
 
-def _sum(step: Samples, family: str, matches: Matches) -> float:
-    return sum(value for labels, value in step.get(family, {}).items() if matches(labels) and not isinstance(value, list))
+def _values(step: Samples, family: str, which: Which) -> Iterator[Value]:
+    values = step.get(family, {})
+    return iter(values.values()) if which is None else (values[labels] for labels in which if labels in values)
 
 
-def _counts(steps: Iterable[Samples], family: str, matches: Matches) -> list[float]:
-    """The buckets of all series that match, added up."""
+def _sum(step: Samples, family: str, which: Which) -> float:
+    return sum(value for value in _values(step, family, which) if not isinstance(value, list))
+
+
+def _counts(steps: Iterable[Samples], family: str, which: Which) -> list[float]:
+    """The buckets of all these series, added up."""
     found: list[float] = []
     for step in steps:
-        for labels, value in step.get(family, {}).items():
-            if isinstance(value, list) and matches(labels):
-                found = [a + b for a, b in zip(found, value[1:], strict=True)] if found else value[1:]
+        for value in _values(step, family, which):
+            if isinstance(value, list):
+                found = list(map(add, found, value[1:])) if found else value[1:]
     return found
 
 

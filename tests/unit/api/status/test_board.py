@@ -165,7 +165,7 @@ def test_a_change_that_came_to_several_workers_at_once_is_one_and_the_latest_is_
 
 def test_only_requests_to_the_api_count_as_requests():
     requests = {("GET", "/api/review", "2xx"): 30.0, ("POST", "/api/review", "5xx"): 10.0, ("GET", "/health", "2xx"): 500.0}
-    service = told(steps=[{"sengol_http_requests_total": requests}]).service
+    service = told(samples={"sengol_http_requests_total": requests}, steps=[{"sengol_http_requests_total": requests}]).service
     assert (service.requests[-1], service.failed[-1], service.failed_share) == (8.0, 0.25, 0.25)
     assert service.per_second == 8.0
     assert service.requests[0] is None
@@ -173,7 +173,7 @@ def test_only_requests_to_the_api_count_as_requests():
 
 def test_many_failed_requests_are_a_warning():
     requests = {("GET", "/api/review", "2xx"): 90.0, ("POST", "/api/review", "5xx"): 10.0}
-    answer = told(steps=[{"sengol_http_requests_total": requests}])
+    answer = told(samples={"sengol_http_requests_total": requests}, steps=[{"sengol_http_requests_total": requests}])
     assert (answer.status, problems(answer)) == ("ok", [("warning", "requests")])
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import sengol_api.observability.telemetry  # noqa: F401 - enters all metrics into the catalogue
 from sengol_api.ops.status.trail import KEPT, STEP, Trail, growth
 from sengol_api.resilience.testing import VirtualLoop, run_virtual
 
@@ -95,9 +96,9 @@ def test_who_knows_some_steps_is_told_the_later_ones():
 
 def test_a_wall_clock_that_is_set_back_leaves_no_steps_of_a_time_that_has_not_come():
     async def main(loop, counters, trail):
-        await asyncio.sleep(6 * STEP)
+        await asyncio.sleep(6 * STEP + 1)
         loop.step_wall(-600)
-        await asyncio.sleep(2 * STEP + 1)
+        await asyncio.sleep(2 * STEP)
         return max(trail.since(-1)) * STEP, loop.wall(), len(trail.since(-1))
 
     newest, now, steps = run(main)
