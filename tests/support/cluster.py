@@ -15,6 +15,8 @@ from pathlib import Path
 from sys import executable
 from typing import Final
 
+import yaml
+
 from support.due import unavailable
 from support.haproxy import Haproxy
 from support.postgres import PostgresServer, postgres_process
@@ -25,6 +27,13 @@ from support.valkey import ValkeyServer, valkey_server
 REPLICAS: Final = 4
 PATIENCE: Final = 120.0
 """Seconds for a start on a machine that has much else to do."""
+
+
+def shipped_settings() -> dict[str, str]:
+    """What the compose file says of drains and time limits."""
+    given = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+    named = given["x-api"]["environment"]
+    return {name: str(value) for name, value in named.items() if name.startswith("SHUTDOWN_")}
 
 
 class Replica(ServiceProcess):
@@ -85,6 +94,7 @@ class Stage:
             "TRUSTED_PROXIES": "127.0.0.1",
             "LOG_LEVEL": "warning",
             "LOGIN_LIMIT_PER_MINUTE": "1000000",
+            **shipped_settings(),
         }
 
 

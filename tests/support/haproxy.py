@@ -29,6 +29,8 @@ class Haproxy(ServiceProcess):
         servers: ports of the replicas.
     """
 
+    name = "haproxy"
+
     def __init__(self, folder: Path, servers: Sequence[int]) -> None:
         self.port = free_ports(1)[0]
         self._socket = folder / "haproxy.sock"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sengol_api.resilience.answered import done_within
 from sengol_api.resilience.counter import Counter
 from sengol_api.resilience.deadline import remaining
 from sengol_api.resilience.events import Event
@@ -76,8 +77,7 @@ class SharedStore:
             raise StoreAway
         left = remaining()
         try:
-            async with asyncio.timeout(self._timeout if left is None else min(self._timeout, left)):
-                answer = await question()
+            answer = await _answered(question(), self._timeout if left is None else min(self._timeout, left))
         except Exception as error:
             # A caller with next to no time left says nothing about the store.
             if left is None or left > self._timeout or not isinstance(error, TimeoutError):
@@ -114,3 +114,13 @@ class SharedStore:
     def _tell(self, kind: type[Event], **fields: object) -> None:
         site = self._site
         site.events.emit(kind(pipeline=site.pipeline, policy=site.policy, at=site.clock.wall(), **fields))
+
+
+async def _answered(question: Awaitable[T], seconds: float) -> T:
+    task = asyncio.ensure_future(question)
+    try:
+        if await done_within(seconds, task):
+            return task.result()
+        raise TimeoutError
+    finally:
+        task.cancel()
