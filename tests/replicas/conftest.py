@@ -72,8 +72,8 @@ def _told(request, _replicas):
     yield
     if request.node.stash.get(_FAILED, False):
         for each in (_replicas.proxy, *_replicas.replicas):
-            lines = [line for line in each.output.splitlines() if "HTTP/1.1" not in line or " 50" in line]
-            print(f"--- {each.name}", *lines[-60:], sep="\n")
+            told = [line[:300] for line in each.output.splitlines() if line.startswith(("{", "[", "Server")) or " 50" in line]
+            print(f"--- {each.name}", *told[-25:], sep="\n")
 
 
 @pytest.hookimpl(wrapper=True)

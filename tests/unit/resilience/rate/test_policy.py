@@ -328,7 +328,22 @@ def test_while_the_store_is_away_each_replica_limits_by_itself_and_no_call_waits
         store.mode = mode
         assert await passed(pipelines, 20) == 40
         assert loop.now() - 1000.0 <= 0.051
+        for _ in range(2):
+            await passed(pipelines, 1)
         assert pipelines[0].snapshot()["rate_limit"].store == "away"
+
+    run_virtual(main)
+
+
+def test_a_moments_silence_of_the_store_is_one_failure_however_many_calls_fall_into_it():
+    async def main(loop):
+        store, [pipeline] = replicas(loop, 1, rate=1000)
+        store.mode = "hangs"
+        assert await passed([pipeline], 50) == 50
+        store.mode = "works"
+        await pipeline.call(Script())
+        assert pipeline.snapshot()["rate_limit"].store == "shared"
+        assert store.asked == 51
 
     run_virtual(main)
 
