@@ -67,11 +67,12 @@ def a_user(replicas):
 
 
 @pytest.fixture(autouse=True)
-def _told(request, _replicas):
+def _told(request):
     """What the proxy and the replicas said, where a test failed."""
     yield
     if request.node.stash.get(_FAILED, False):
-        for each in (_replicas.proxy, *_replicas.replicas):
+        running = [each for each in request.node.funcargs.values() if isinstance(each, Cluster)]
+        for each in [part for found in running for part in (found.proxy, *found.replicas)]:
             told = [line[:300] for line in each.output.splitlines() if line.startswith(("{", "[", "Server")) or " 50" in line]
             print(f"--- {each.name}", *told[-25:], sep="\n")
 

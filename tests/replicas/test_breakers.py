@@ -33,7 +33,7 @@ def model():
 def with_model(on_stage, model):
     """Four replicas that ask it."""
     settings = {
-        "OPENAI_API_KEY": "a key",
+        "OPENAI_API_KEY": "sk-of-the-test",
         "OPENAI_BASE_URL": model.base_url,
         "OPENAI_MAX_RETRIES": "0",
         "EMBEDDINGS": "local",

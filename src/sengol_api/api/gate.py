@@ -13,14 +13,20 @@ Work = Literal["light", "heavy"]
 HEADER: Final = "x-priority"
 _NAMES: Final = {"critical": Priority.CRITICAL, "interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 
+_FIRST: Final = 4
+"""Pieces of heavy work at once to begin with."""
+_LOOK_AFTER: Final = 10
+"""Pieces after which the limit of heavy work is looked at again: a process does some ten in a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateOptions:
     """What is done at once.
 
     Attributes:
-        least_heavy: pieces of heavy work (reviews, searches) that are let in at once however slow they are. Those that wait for a
-            model are slow without being a load, so there must be room for them.
+        least_heavy: pieces of heavy work (reviews, searches) that are let in at once however slow they are: one is worked out while
+            another one waits for the database. Those that wait for a model are slow without being a load, so there must be room for
+            them.
         most_heavy: at most so many.
         light: pieces of light work at once.
         queue: pieces of each that may wait for a place.
@@ -29,7 +35,7 @@ class GateOptions:
             when nobody else waits: then it is nobody's loss.
     """
 
-    least_heavy: int = 4
+    least_heavy: int = 2
     most_heavy: int = 256
     light: int = 256
     queue: int = 256
@@ -49,7 +55,7 @@ class Gate:
         self._own = options.own
         self._under_way: Counter[str] = Counter()
         least, most = options.least_heavy, max(options.most_heavy, options.least_heavy)
-        finder = AdaptiveLimit(initial=min(max(16, least), most), min_limit=least, max_limit=most)
+        finder = AdaptiveLimit(initial=min(max(_FIRST, least), most), min_limit=least, max_limit=most, min_samples=_LOOK_AFTER)
         places: dict[Work, int | AdaptiveLimit] = {"heavy": finder, "light": options.light}
         self._pipelines = {
             work: Pipeline(
