@@ -9,8 +9,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test test-llm check lint types layers fuzz coverage mutate eval bench bench-http faults soak simulate docs lock openapi audit \
-        sbom clean
+.PHONY: help run setup test test-llm e2e check lint types layers fuzz coverage mutate eval bench bench-http bench-overload faults soak \
+        simulate docs lock openapi audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -26,6 +26,9 @@ test: .venv/.dev ## every test that needs nothing from outside the package regis
 
 test-llm: .venv/.dev .llm/.made ## the OpenAI client against a real model server; the first time compiles it, which takes minutes
 	LLM_PYTHON=.llm/bin/python $(BIN)/pytest -m llm
+
+e2e: .venv/.dev ## four replicas behind haproxy, with Valkey and PostgreSQL: rolling restart, kill -9, outages; takes minutes
+	$(BIN)/pytest -m replicas tests/replicas
 
 check: lint types layers fuzz ## style, types, layers, and hostile requests from the OpenAPI document
 
@@ -71,6 +74,9 @@ soak: .venv/.dev ## half an hour at half capacity while dependencies fail and co
 
 bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
 	$(BIN)/python bench/fastify
+
+bench-overload: .venv/.dev ## ten times what one worker can do, for a minute: goodput, latency, health, a greedy user (needs two cores and taskset)
+	$(BIN)/python bench/overload.py
 
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -45,16 +45,18 @@ class PostgresServer:
 
     def freeze(self) -> None:
         """SIGSTOP, to every process of it: connections are accepted by the kernel, nothing answers."""
-        self._signal(signal.SIGSTOP)
+        self.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """SIGCONT."""
-        self._signal(signal.SIGCONT)
+        self.send(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
+        """A signal to every process of it."""
         postmaster = psutil.Process(self.pid)
         for each in (postmaster, *postmaster.children(recursive=True)):
-            os.kill(each.pid, number)
+            with suppress(ProcessLookupError):  # a child that ended meanwhile
+                os.kill(each.pid, number)
 
 
 @contextmanager
