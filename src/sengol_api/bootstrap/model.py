@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from sengol_api.adapters.known_subjects import KnownSubjects
 from sengol_api.adapters.ladder import PatientEmbedder, PatientModel
 from sengol_api.adapters.openai import OpenAIClient, OpenAIEmbedder, OpenAIModel, OpenAIOptions, Provider
 from sengol_api.adapters.token_budget import BudgetedModel
@@ -81,6 +82,9 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
     model: LanguageModel | None = None
     if client.model:
         model = OpenAIModel(client, max_tokens=ANSWER_TOKENS)
+        if settings.cache_enabled:
+            kept = float(settings.cache_model_ttl + settings.cache_stale_ttl)
+            model = KnownSubjects(model, entries=settings.cache_max_size, seconds=kept, tier=tier, registry=registry)
         if settings.tokens_per_day:
             model = BudgetedModel(model, settings.tokens_per_day, store=store, registry=registry)
         model = PatientModel(model)

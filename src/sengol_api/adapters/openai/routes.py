@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
 
+from sengol_api.adapters.openai.account import Account, why_shut
 from sengol_api.adapters.openai.answers import Reply
 from sengol_api.adapters.openai.asks import ChatAsk, EmbeddingAsk
 from sengol_api.adapters.openai.budget import Cost, Request, ServerBudget
@@ -41,24 +42,24 @@ class Ground:
 class Route(ABC, Generic[A, R]):
     """Sends one kind of request to one provider.
 
-    The breaker of the key stands outside of all: a spent quota, or a key that is not valid, is a matter of the account, not of the
-    kind of request. The time of an attempt begins when its turn has come.
+    The account stands outside of all: a spent quota, or a key that is not valid, is its matter, not that of the kind of request.
+    The time of an attempt begins when its turn has come.
 
     Args:
         upstream: the provider.
-        key: the pipeline with the breaker of its account.
+        account: that pays.
         ground: of the client.
         first: whether it is the first of the chain.
     """
 
     operation: ClassVar[str]
 
-    def __init__(self, upstream: Upstream, key: Pipeline, ground: Ground, *, first: bool) -> None:
+    def __init__(self, upstream: Upstream, account: Account, ground: Ground, *, first: bool) -> None:
         options = ground.options
         self.provider = upstream.provider
         self.first = first
         self._upstream = upstream
-        self._key = key
+        self._account = account
         self._ground = ground
         self._patience = Patience(ground.clock)
         name = f"{options.name}.{self.operation}.{self.provider.name}"
@@ -85,8 +86,12 @@ class Route(ABC, Generic[A, R]):
             Rejected: a policy refused.
             TimedOut: it took too long.
         """
-        answer: R = await self._key.call(self._pipeline_for(run).call, self._attempt, ask, run)
+        answer: R = await self._account.call(self._pipeline_for(run).call, self._attempt, ask, run)
         return answer
+
+    def why_away(self) -> str:
+        """Why nothing would be sent now, in words that may be shown; empty when something may."""
+        return self._account.why_away or why_shut(self.pipeline["circuit_breaker"].snapshot())
 
     def _pipeline_for(self, run: Run) -> Pipeline:
         """The pipeline with the limits of this call: other numbers in two policies, all state and statistics the same."""
@@ -177,8 +182,8 @@ class EmbeddingRoute(Route[EmbeddingAsk, tuple[bytes, ...]]):
 
     operation = "embeddings"
 
-    def __init__(self, upstream: Upstream, key: Pipeline, ground: Ground, *, first: bool) -> None:
-        super().__init__(upstream, key, ground, first=first)
+    def __init__(self, upstream: Upstream, account: Account, ground: Ground, *, first: bool) -> None:
+        super().__init__(upstream, account, ground, first=first)
         self._dimension = _USUAL_DIMENSION.get(self.provider.embedding_model)
 
     def _cost(self, ask: EmbeddingAsk) -> Cost:
