@@ -55,6 +55,18 @@ def server(data_dir: Path, *options: str, pinned: int | None = None) -> Iterator
         process.wait(30)
 
 
+@contextmanager
+def with_environment(values: dict[str, str]) -> Iterator[None]:
+    """The servers that are started inside have these settings too."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def resident_mib(pid: int) -> float:
     """Resident memory of a process and its children, MiB."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

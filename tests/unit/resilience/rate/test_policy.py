@@ -11,6 +11,7 @@ from sengol_api.resilience.rate.policy import RateLimit
 from sengol_api.resilience.rate.shared import RateStoreBack, RateStoreLost
 from sengol_api.resilience.rate.store import InMemoryRateStore
 from sengol_api.resilience.testing import ManualClock, Script, run_virtual
+from support.ids import stable
 
 
 def by_user(args, kwargs):
@@ -240,7 +241,7 @@ def test_a_senseless_cost_is_refused_where_it_is_given_by_hand(cost):
         {"rate": 1, "key": "user"},
         {"rate": 1, "max_keys": 0},
     ],
-    ids=str,
+    ids=stable,
 )
 def test_senseless_options_are_refused(options):
     with pytest.raises(OptionsError):
