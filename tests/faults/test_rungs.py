@@ -46,14 +46,33 @@ async def test_the_model_serves_fresh_then_cached_then_stale_then_evidence(opena
 
         openai.always("server_error")
         await asyncio.sleep(3)
+        other = await services.generate(a_request(1))
+        assert served(other)["model"] == ("evidence",)
+        assert {q.generated_from for q in other.generated.questions} == {"evidence"}
+        sent = openai.count(CHAT)
+        unasked = await services.generate(a_request(2))
+        assert {d.reason.partition(": ")[2] for d in unasked.generated.degraded} == {"its circuit breaker is open"}
         stale = await services.generate(a_request())
         assert served(stale)["model"] == ("stale",)
         assert {d.served for d in stale.generated.degraded} == {"stale"}
         assert stale.generated.questions == kept.generated.questions == first.generated.questions
+        assert openai.count(CHAT) == sent, "nothing is sent while the circuit is open"
 
-        other = await services.generate(a_request(1))
-        assert served(other)["model"] == ("evidence",)
-        assert {q.generated_from for q in other.generated.questions} == {"evidence"}
+
+async def test_what_the_model_told_another_replica_serves_while_the_circuit_is_open(openai, service, empty_valkey):
+    settings = with_model(openai, REDIS_URL=empty_valkey.url, CIRCUIT_BREAKER_FAILURE_THRESHOLD=1)
+    async with service(**settings) as one, service(**settings) as other:
+        first = await one.generate(a_request())
+        openai.always("server_error")
+        assert served(await other.generate(a_request(1)))["model"] == ("evidence",)
+        sent = openai.count(CHAT)
+
+        async def served_from_there():
+            found = await other.generate(a_request(), skip_cache=False)
+            return served(found)["model"] == ("cached",) and found.generated.questions == first.generated.questions
+
+        await eventually(served_from_there)
+        assert openai.count(CHAT) == sent
 
 
 async def test_weights_and_counts_are_the_same_with_a_model_as_without(openai, service):

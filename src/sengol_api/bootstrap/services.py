@@ -78,6 +78,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
         options = AnswersOptions(
             enabled=settings.cache_enabled,
             entries=settings.cache_max_size,
+            size=settings.cache_bytes,
             ttl=float(settings.cache_ttl),
             stale=float(settings.cache_stale_ttl),
         )
