@@ -9,6 +9,7 @@ from sengol_api.resilience import OptionsError, Pipeline, RateLimited, deadline
 from sengol_api.resilience.events import CallRejected
 from sengol_api.resilience.rate.policy import RateLimit
 from sengol_api.resilience.testing import ManualClock, Script, run_virtual
+from support.ids import stable
 from support.toolkit.tasks import started
 
 
@@ -233,7 +234,7 @@ def test_a_senseless_cost_is_refused_where_it_is_given_by_hand(cost):
         {"rate": 1, "key": "user"},
         {"rate": 1, "max_keys": 0},
     ],
-    ids=str,
+    ids=stable,
 )
 def test_senseless_options_are_refused(options):
     with pytest.raises(OptionsError):
