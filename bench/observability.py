@@ -17,15 +17,24 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from sengol_api.api.middleware import RequestContext
+from sengol_api.api.status.board import status
 from sengol_api.observability.events import observe
 from sengol_api.observability.logging import configure
 from sengol_api.observability.otel import OpenTelemetryTracer
 from sengol_api.observability.sink import sinks
 from sengol_api.observability.telemetry import Telemetry
+from sengol_api.ops.background import Background
+from sengol_api.ops.drain import Drain
+from sengol_api.ops.health import Health
+from sengol_api.ops.status.host import HostStatus
+from sengol_api.ops.status.trail import KEPT, STEP, Trail
+from sengol_api.ops.status.worker import STATUS, WorkerStatus
 from sengol_api.resilience import Bulkhead, Cache, CircuitBreaker, Registry, Retry, Timeout
+from sengol_api.resilience.testing import ManualClock
 
 Run = Callable[[int], Awaitable[None]]
 HEADERS = [(b"host", b"localhost"), (b"user-agent", b"bench"), (b"accept", b"*/*"), (b"authorization", b"Bearer x" * 20)]
@@ -134,6 +143,43 @@ async def scrape(pipelines: int, repeats: int) -> None:
     print(f"    {f'{pipelines} pipelines, 30 routes: {size / 1024:.0f} KiB':<52} {statistics.median(times):7.2f} ms")
 
 
+async def status_page(pipelines: int, repeats: int) -> None:
+    """Print what the status page takes of a worker: a step that is noted, and a sample while somebody looks."""
+    registry, telemetry = Registry(), Telemetry()
+    made = [
+        registry.pipeline(f"dependency {number}", Cache(key=str), Retry(), CircuitBreaker(), Bulkhead(), Timeout(5.0))
+        for number in range(pipelines)
+    ]
+    observe(registry, telemetry)
+
+    async def work(number: int) -> int:
+        return number
+
+    async def use() -> None:
+        for number, pipeline in enumerate(made):
+            telemetry.http.end("GET", f"/api/{number}", 200, 0.01)
+            await pipeline.call(work, number)
+
+    clock = ManualClock()
+    trail = Trail(telemetry.samples, clock=clock)
+    own = WorkerStatus(Health([], registry), registry, Background(), Drain(), telemetry, clock=clock)
+    own._trail = trail  # noqa: SLF001 - noted here by hand, an hour in a moment
+    host, noted, sampled, size = HostStatus(telemetry, clock=clock), [], [], 0
+    telemetry.host.offer(STATUS, own.tell)
+    for _ in range(max(KEPT, repeats)):
+        await use()
+        clock.advance(STEP)
+        started = time.process_time()
+        trail.note()
+        noted.append((time.process_time() - started) * 1000)
+    for _ in range(repeats):
+        started = time.process_time()
+        size = len(msgspec.json.encode(status(await host.look())))
+        sampled.append((time.process_time() - started) * 1000)
+    print(f"    {f'{pipelines} pipelines: a step, every 5 s':<52} {statistics.median(noted):7.2f} ms")
+    print(f"    {f'{pipelines} pipelines: a sample of {size / 1024:.0f} KiB, every 2 s':<52} {statistics.median(sampled):7.2f} ms")
+
+
 async def measure(pairs: int, count: int) -> None:
     """All of it."""
     off, on = Telemetry(), Telemetry(tracer=OpenTelemetryTracer(Nowhere()))
@@ -155,6 +201,9 @@ async def measure(pairs: int, count: int) -> None:
     print("  a scrape, one worker")
     for pipelines in (5, 30):
         await scrape(pipelines, pairs)
+    print("  the status page, one worker, five minutes of calls in all pipelines")
+    for pipelines in (5, 30):
+        await status_page(pipelines, pairs)
     if on.tracer is not None:
         await on.tracer.close()
 

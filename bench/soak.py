@@ -69,7 +69,10 @@ def world(data_dir: Path) -> Iterator[World]:
         dvecdb = stack.enter_context(tcp_proxy(stack.enter_context(fake_dvecdb()).port))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         valkey = stack.enter_context(tcp_proxy(stack.enter_context(valkey_server(folder)).port))
-        given = settings(openai.base_url, dvecdb.port) | {"REDIS_URL": f"redis://127.0.0.1:{valkey.port}"}
+        given = settings(openai.base_url, dvecdb.port) | {
+            "REDIS_URL": f"redis://127.0.0.1:{valkey.port}",
+            "TOKENS_PER_DAY": "0",
+        }
         stack.enter_context(with_environment(given))
         address, pid, _ = stack.enter_context(server(data_dir))
         heal = openai.heal
@@ -140,9 +143,9 @@ class Load:
             client.send("GET", "/health/detailed" if kind > 0.95 else "/health")
 
 
-def sample(world: World, client: Client) -> Sample:
-    """Now."""
-    text = client.send("GET", "/metrics").decode()
+def sample(world: World) -> Sample:
+    """Now, over a connection of its own: an idle one is closed."""
+    text = Client(world.address).send("GET", "/metrics").decode()
 
     def gauge(name: str) -> int:
         found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
@@ -189,10 +192,10 @@ def main() -> None:
     seconds, warm = options.minutes * 60, options.warm_up * 60
     print(machine(), time.strftime("%Y-%m-%d"), sep="\n", end="\n\n")
     with tempfile.TemporaryDirectory() as name, world(Path(name) / "data") as held:
-        load, client = Load(held.address), Client(held.address)
+        load = Load(held.address)
         capacity = load.run(20)
         time.sleep(CALM)
-        before, samples, log, done = sample(held, client), [], Counter[str](), threading.Event()
+        before, samples, log, done = sample(held), [], Counter[str](), threading.Event()
         start = time.monotonic()
         watcher = threading.Thread(target=fail, args=(held, seconds, options.faulty, log, done))
         worker = threading.Thread(target=load.run, args=(seconds, capacity / 2))
@@ -200,11 +203,11 @@ def main() -> None:
         worker.start()
         while worker.is_alive():
             worker.join(EVERY)
-            samples.append(sample(held, client))
+            samples.append(sample(held))
         done.set()
         watcher.join()
         time.sleep(CALM)
-        after = sample(held, client)
+        after = sample(held)
     late = [each for each in samples if each.at - start > warm]
     fact("as fast as answers come", f"{capacity:.0f} requests/s, half of it for {options.minutes:g} minutes")
     fact("faults that came and went", str(sum(log.values())))

@@ -1,7 +1,7 @@
 """The real server around a small service that starts in a moment: real store, toy corpus, and a main job that does what it is told.
 
 The first words of a description say what: ``slow 2.5`` (seconds, then the questions), ``never`` ends, ``deaf`` neither and hears no
-cancellation, ``block 3`` holds the event loop.
+cancellation, ``block 3`` holds the event loop, ``break 5`` makes as many calls fail through the circuit breaker.
 """
 
 import argparse
@@ -9,7 +9,8 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -27,12 +28,14 @@ from sengol_api.api.tokens import Tokens
 from sengol_api.bootstrap import open_database, utc_now
 from sengol_api.bootstrap.application import api_options, stand_in_order
 from sengol_api.data_dir import alone, ensure_data_dir, jwt_secret
+from sengol_api.observability.host import Host
 from sengol_api.observability.logging import configure
+from sengol_api.observability.telemetry import Telemetry
 from sengol_api.ops.background import Background
 from sengol_api.ops.drain import Drain
 from sengol_api.ops.health import Dependency, Health
 from sengol_api.ops.steering import Steering
-from sengol_api.resilience import CircuitBreaker, Registry
+from sengol_api.resilience import Cache, CircuitBreaker, CircuitOpen, Registry
 from sengol_api.review.generate import Progress
 from sengol_api.review.search import SearchIncidents
 from sengol_api.settings import Settings, load
@@ -45,8 +48,9 @@ PATIENCE = "SMALL_SERVICE_PATIENCE"
 class Told:
     """The main job."""
 
-    def __init__(self, world: ToyWorld) -> None:
+    def __init__(self, world: ToyWorld, registry: Registry) -> None:
         self._questions = world.answers(utc_now)
+        self._registry = registry
 
     async def __call__(self, request, *, user_id="", on_progress=lambda _: None, skip_cache=False):
         on_progress(Progress("areas", 1, 2))
@@ -58,6 +62,10 @@ class Told:
                 await asyncio.Event().wait()
             case "block":
                 time.sleep(float(rest.split()[0]))  # noqa: ASYNC251 - this is what it is about
+            case "break":
+                for _ in range(int(rest.split()[0])):
+                    with suppress(ConnectionError, CircuitOpen):
+                        await self._registry["vectorSearch"].call(_refused)
             case "deaf":
                 while True:
                     try:
@@ -65,6 +73,10 @@ class Told:
                     except asyncio.CancelledError:
                         continue
         return await self._questions(request, user_id=user_id, skip_cache=True)
+
+
+async def _refused() -> None:
+    raise ConnectionError("canary-address.example.com refused the connection")
 
 
 @asynccontextmanager
@@ -76,6 +88,7 @@ async def opened(settings: Settings, *, supervised: bool) -> AsyncIterator[Servi
         await migrate(database)
     world, registry = await toy_world(), Registry()
     registry.pipeline("vectorSearch", CircuitBreaker())
+    registry.pipeline("answers", Cache())
     drain = Drain(delay=settings.shutdown_drain_delay / 1000, timeout=settings.shutdown_timeout / 1000)
     steering = Steering(registry, SqlAuditLog(database), now=utc_now)
     await steering.begin()
@@ -87,14 +100,14 @@ async def opened(settings: Settings, *, supervised: bool) -> AsyncIterator[Servi
             reviews=SqlReviewStore(database),
             hasher=hasher,
             tokens=Tokens(jwt_secret(settings), seconds=3600, now=utc_now, others=settings.previous_secrets),
-            generate=Told(world),
+            generate=Told(world, registry),
             search=SearchIncidents(world.knowledge.corpus, spaces=world.spaces, keywords=world.keywords),
             corpus=world.knowledge.corpus,
             vocabulary=make_vocabulary(),
             attribution="Toy corpus",
             registry=registry,
-            limits=Limits(LimitOptions(requests_per_minute=1_000_000, logins_per_minute=1_000_000)),
-            gate=Gate(GateOptions(least_heavy=64)),
+            limits=Limits(LimitOptions(requests_per_minute=1_000_000, logins_per_minute=1_000_000), registry),
+            gate=Gate(GateOptions(least_heavy=64), registry),
             now=utc_now,
             started_at=utc_now(),
             health=Health(
@@ -115,7 +128,9 @@ def application(*, supervised: bool = False) -> ASGIApp:
     """What a server loads."""
     settings = load()
     configure(settings.log_level, settings.log_format)
-    return create_app(lambda: opened(settings, supervised=supervised), api_options(settings))
+    shared = os.environ.get(server._WORKERS)
+    telemetry = Telemetry(host=Host(Path(shared) if shared else None))
+    return create_app(lambda: opened(settings, supervised=supervised), api_options(settings), telemetry)
 
 
 def worker() -> ASGIApp:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +21,12 @@ from sengol_api.api.routes import admin, auth, health, incidents, questions, rev
 from sengol_api.api.routes.metrics import Metrics
 from sengol_api.api.security import Security
 from sengol_api.api.services import ApiOptions, Services
+from sengol_api.api.status import page as status_page
+from sengol_api.api.status.stream import StatusStream, sampler_of
 from sengol_api.observability.events import observe
 from sengol_api.observability.telemetry import Telemetry
+from sengol_api.ops.status.host import HostStatus
+from sengol_api.ops.status.worker import WorkerStatus
 from sengol_api.review.errors import NotFoundError
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -80,6 +84,17 @@ class _Labelled:
         await self._app(scope, receive, send)
 
 
+def _status(telemetry: Telemetry, services: Callable[[], Services], options: ApiOptions) -> dict[str, ASGIApp]:
+    """The status page: its files and its stream."""
+    headers = {"Content-Security-Policy": status_page.CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"}
+    found: dict[str, ASGIApp] = {
+        status_page.path_of(file): _Page(partial(status_page.content_of, file), status_page.media_type_of(file), headers)
+        for file in status_page.FILES
+    }
+    found[status_page.STREAM] = StatusStream(sampler_of(HostStatus(telemetry)), services, options.trusted_proxies)
+    return found
+
+
 def create_app(
     open_services: Callable[[], AbstractAsyncContextManager[Services]],
     options: ApiOptions | None = None,
@@ -100,11 +115,13 @@ def create_app(
     async def lifespan(_app: Router) -> AsyncIterator[None]:
         async with open_services() as services, telling.running():
             observe(services.registry, telling)
-            opened.append(services)
-            try:
-                yield
-            finally:
-                opened.clear()
+            own = WorkerStatus(services.health, services.registry, services.background, services.drain, telling)
+            async with own.running():
+                opened.append(services)
+                try:
+                    yield
+                finally:
+                    opened.clear()
         await services.drain.closed()
 
     def services() -> Services:
@@ -123,6 +140,7 @@ def create_app(
         {"Content-Security-Policy": docs_page.CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"},
     )
     endpoints["/metrics"] = Metrics(telling)
+    endpoints.update(_status(telling, services, chosen))
     routes = [Route(path, _Labelled(path, app)) for path, app in endpoints.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
     inner: ASGIApp = InFlight(Faults(router), lambda: opened[0].drain if opened else None)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sengol_api.api.errors import respond, respond_to
+from sengol_api.api.in_flight import ENDLESS
 from sengol_api.observability.logging import request_id as current_request_id
 from sengol_api.observability.metrics.http import NO_ROUTE, method_label
 from sengol_api.observability.telemetry import Telemetry
@@ -22,7 +23,7 @@ from sengol_api.observability.trace_context import read as read_trace
 from sengol_api.review.errors import AppError, Problem, ValidationError
 
 _ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_QUIET: Final = ("/health", "/metrics")
+_QUIET: Final = ("/health", "/metrics", "/status")
 _log = logging.getLogger("sengol_api.request")
 
 
@@ -55,11 +56,13 @@ class RequestContext:
         span = None if self._tracer is None else self._tracer.request(method, scope["scheme"], parent)
         own_headers = [(b"x-request-id", identity.encode())]
         status = 0
+        begun: float | None = None
 
         async def sender(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
                 status = message["status"]
+                begun = time.perf_counter()
                 headers = list(message.get("headers", ()))
                 kept = [] if any(name == b"cache-control" for name, _ in headers) else [(b"cache-control", b"no-store")]
                 message["headers"] = headers + own_headers + kept
@@ -71,7 +74,9 @@ class RequestContext:
         try:
             await self._app(scope, receive, sender)
         finally:
-            seconds = time.perf_counter() - started
+            # A stream without an end of its own lasts as long as somebody looks: what counts is when it began.
+            ended = begun if begun is not None and state.get(ENDLESS) else time.perf_counter()
+            seconds = ended - started
             route: str = state.get("route", NO_ROUTE)
             code: str | None = state.get("error_code")
             self._http.end(method, route, status, seconds, code)

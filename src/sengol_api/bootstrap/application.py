@@ -16,6 +16,7 @@ from sengol_api.api.services import ApiOptions, Services
 from sengol_api.bootstrap.corpus import prepare
 from sengol_api.bootstrap.database import start_failure
 from sengol_api.bootstrap.services import open_services
+from sengol_api.bootstrap.threads import work_aside
 from sengol_api.data_dir import StartError
 from sengol_api.observability.host import Host
 from sengol_api.observability.logging import configure as configure_logging
@@ -84,6 +85,7 @@ def application(workers: Path | None = None, *, supervised: bool = False) -> ASG
                 await prepare(settings, bar)
             async with open_services(settings, telemetry) as services:
                 _settle()
+                work_aside()
                 stand_in_order(services.drain, supervised=supervised)
                 yield services
         except (StartError, AppError, RuntimeError) as error:
