@@ -162,8 +162,9 @@ def measure(way: str, data_dir: Path, deadline_ms: int) -> None:
     print(
         f"  {way:<20} answered {reviews - failed}/{reviews}, right {reviews - wrong}/{reviews}, labelled {labelled}/{reviews}; "
         f"slowest {max(closing.times):5.2f} s = {max(closing.times) * 1000 / deadline_ms:4.2f} of its deadline; "
-        f"open: p50 {statistics.median(open_.times) * 1000:4.0f} ms = {ratio:4.2f} x offline, {open_.calls / OPEN:5.3f} calls a review; "
-        f"{max(0, sent - open_.calls)} others in {took:.0f} s, by which d-vecDB is found again"
+        f"open: p50 {statistics.median(open_.times) * 1000:4.0f} ms = {ratio:4.2f} x offline, "
+        f"{open_.calls / OPEN:5.3f} calls a review; {max(0, sent - open_.calls)} others "
+        f"in {took:.0f} s, by which d-vecDB is found again"
     )
     if way == "insufficient_quota" and upstreams.openai is not None:
         fact("chat requests of a key without quota", str(upstreams.openai.count(CHAT)), "1 in a cool-down")
