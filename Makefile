@@ -9,12 +9,12 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test test-llm check lint types layers fuzz coverage mutate eval bench bench-http faults simulate docs lock openapi audit \
+.PHONY: help run setup test test-llm screenshot check lint types layers fuzz coverage mutate eval bench bench-http faults simulate docs lock openapi audit \
         sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.run ## set up, load the corpus on first start, serve on http://127.0.0.1:4000
 	$(BIN)/sengol-api serve
@@ -70,6 +70,9 @@ bench-http: .venv/.dev ## requests per second beside a Fastify service, on one c
 
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations
+
+screenshot: .venv/.dev ## pictures of the status page, of a real server in trouble (needs chromium; five minutes)
+	$(BIN)/python tools/status_pictures.py
 
 docs: .venv/.dev ## write the tables of settings and of the toolkit's options from the code
 	$(BIN)/python tools/configuration.py

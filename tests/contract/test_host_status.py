@@ -39,7 +39,7 @@ class Made:
         )
         self.drain = Drain()
         self.status = WorkerStatus(self.health, self.registry, Background(), self.drain, self.telemetry, clock=clock)
-        self.host = HostStatus(self.telemetry, clock=clock, patience=10)
+        self.host = HostStatus(self.telemetry, clock=clock, patience=(10, 10))
 
     async def fail(self) -> None:
         async def refused():
@@ -119,7 +119,7 @@ async def test_a_breaker_that_two_pipelines_share_is_one(make):
 
 
 async def test_a_dependency_that_hangs_does_not_make_its_worker_look_stuck(make, monkeypatch):
-    monkeypatch.setattr("sengol_api.ops.status.worker.PATIENCE", 0.01)
+    monkeypatch.setattr("sengol_api.ops.status.worker.FIRST_PATIENCE", 0.01)
     release = asyncio.Event()
     one, two = await make(), await make(check=release.wait)
     await one.status._ask()
@@ -151,6 +151,16 @@ async def test_a_worker_that_fails_to_answer_is_told_apart(make):
     assert [worker.state for worker in (await one.host.look()).workers] == ["answered", "failed"]
     two.telemetry.host.offer(STATUS, lambda _: 1 / 0)
     assert [worker.state for worker in (await one.host.look()).workers] == ["answered", "failed"]
+
+
+async def test_a_worker_that_is_late_once_is_shown_as_it_was_and_one_that_stays_silent_is_told(make):
+    one, two = await make(), await make()
+    await one.host.look()
+    two.telemetry.host.offer(STATUS, lambda _: asyncio.Event().wait())
+    one.host._patience = 0.01
+    assert [(worker.state, worker.status) for worker in (await one.host.look()).workers] == [("answered", "ok")] * 2
+    one.clock.advance(7)
+    assert (await one.host.look()).workers[1].state == "silent"
 
 
 async def test_calls_of_all_workers_are_added_up_by_steps(make):

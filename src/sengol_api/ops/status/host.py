@@ -1,6 +1,7 @@
 """All workers of this server as one, at a moment."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -109,6 +110,9 @@ class Seen:
         return tuple(worker for worker in self.workers if worker.state == "answered")
 
 
+PATIENCE: Final = (0.5, 2.0)
+GRACE: Final = 6.0
+"""Seconds since its last answer after which a worker that gives none counts as silent: one that is busy answers the next time."""
 _UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError)
 
 
@@ -118,19 +122,21 @@ class HostStatus:
     Args:
         telemetry: of this worker.
         clock: of the times.
-        patience: seconds that a worker has to answer.
+        patience: seconds that a worker has to answer, and at the first look, when it has five minutes to tell of.
     """
 
-    def __init__(self, telemetry: Telemetry, *, clock: Clock = SYSTEM_CLOCK, patience: float = 0.5) -> None:
+    def __init__(self, telemetry: Telemetry, *, clock: Clock = SYSTEM_CLOCK, patience: tuple[float, float] = PATIENCE) -> None:
         self._telemetry = telemetry
-        self._patience = patience
+        self._patience, self._first_patience = patience
+        self._last: dict[int, tuple[float, Worker]] = {}
         self._timeline = Timeline()
         self._check_times: dict[str, dict[int, float]] = {}
         self._wall: Callable[[], float] = clock.wall
 
     async def look(self) -> Seen:
-        """How the host is now: within about half a second, also when a worker hangs."""
-        asked = self._telemetry.host.ask(STATUS, {"since": self._timeline.known}, seconds=self._patience)
+        """How the host is now: within about half a second, also when a worker hangs; at the first look, two seconds."""
+        patience = self._patience if self._last else self._first_patience
+        asked = self._telemetry.host.ask(STATUS, {"since": self._timeline.known}, seconds=patience)
         samples, answers = await asyncio.gather(self._telemetry.everywhere(), asked)
         now = self._wall()
         workers = tuple(self._read(answer, now) for answer in answers)
@@ -150,6 +156,9 @@ class HostStatus:
         return {name: [times.get(step) for step in steps] for name, times in self._check_times.items() if times}
 
     def _read(self, answer: Answer, now: float) -> Worker:
+        at, last = self._last.get(answer.place, (-math.inf, None))
+        if answer.state == "silent" and last is not None and 0 <= now - at < GRACE:
+            return last
         if answer.state != "answered":
             return Worker(answer.place, answer.state)
         try:
@@ -158,6 +167,7 @@ class HostStatus:
             self._timeline.add(answer.place, steps, now=now)
         except _UNREADABLE:  # of another version, in the middle of an update
             return Worker(answer.place, "failed")
+        self._last[answer.place] = now, worker
         return worker
 
 

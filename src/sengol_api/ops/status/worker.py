@@ -22,6 +22,8 @@ FRESH: Final = 1.5
 """Seconds for which what the dependencies said is told again without asking them."""
 PATIENCE: Final = 0.25
 """Seconds that an answer waits for them: a dependency that hangs must not make this worker look stuck."""
+FIRST_PATIENCE: Final = 1.25
+"""The same while nothing is known of them. Each has a second to answer, as a rule."""
 _log = logging.getLogger(__name__)
 
 
@@ -117,7 +119,7 @@ class WorkerStatus:
         if self._report is None or self._clock.now() - self._report_at >= FRESH:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask(), name="health for the status page")
-            await asyncio.wait({self._asking}, timeout=PATIENCE)
+            await asyncio.wait({self._asking}, timeout=FIRST_PATIENCE if self._report is None else PATIENCE)
         return self._report
 
     async def _ask(self) -> None:

@@ -49,10 +49,10 @@ function updateProblem(part, problem) {
 const TILES = [
   ["Requests a second", (told) => number(told.service.perSecond), "line", (told) => told.service.requests, number, 1],
   ["Failed (5xx)", (told) => share(told.service.failedShare), "bars bad", (told) => told.service.failed, share, 0.05],
-  ["Slow ones (p95)", (told) => milliseconds(told.service.slowNow), "line", (told) => told.service.slow, milliseconds, 10],
+  ["95th percentile", (told) => milliseconds(told.service.slowNow), "line", (told) => told.service.slow, milliseconds, 10],
   ["Median", (told) => milliseconds(told.service.median)],
   ["In flight", (told) => short(told.service.inFlight)],
-  ["Event loop lag", (told) => milliseconds(Math.max(0, ...told.workers.map((each) => each.lag ?? 0)))],
+  ["Loop lag", (told) => milliseconds(Math.max(0, ...told.workers.map((each) => each.lag ?? 0)))],
   ["Memory", (told) => bytes(told.memory)],
 ];
 
@@ -167,7 +167,7 @@ function updateBreaker(part, breaker, told) {
   const where = many > 1 ? ` in ${breaker.states[breaker.state]} of ${many} workers` : "";
   const words = [`${STANDS[breaker.state] ?? breaker.state}${where} for ${span(secondsBetween(breaker.since, told.at))}`];
   if (breaker.retryAfter !== null) words.push(`next probe in ${span(breaker.retryAfter)}`);
-  if (breaker.state === "CLOSED" && breaker.failures) words.push(`${breaker.failures} recent failures`);
+  if (breaker.state === "CLOSED" && breaker.failures) words.push(`${breaker.failures} recent ${breaker.failures === 1 ? "failure" : "failures"}`);
   if (breaker.refused) words.push(`${short(breaker.refused)} calls refused`);
   text(part.standing, `Circuit breaker ${words.join(" · ")}`);
   const seconds = told.step * told.service.requests.length;
