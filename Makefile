@@ -9,8 +9,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test test-llm screenshot check lint types layers fuzz coverage mutate eval bench bench-http faults simulate docs lock openapi audit \
-        sbom clean
+.PHONY: help run setup test test-llm e2e check lint types layers fuzz coverage mutate eval bench bench-http bench-overload faults soak \
+        screenshot simulate docs lock openapi audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -22,10 +22,13 @@ run: .venv/.run ## set up, load the corpus on first start, serve on http://127.0
 setup: .venv/.dev ## everything that development needs
 
 test: .venv/.dev ## every test that needs nothing from outside the package registry
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
 
 test-llm: .venv/.dev .llm/.made ## the OpenAI client against a real model server; the first time compiles it, which takes minutes
 	LLM_PYTHON=.llm/bin/python $(BIN)/pytest -m llm
+
+e2e: .venv/.dev ## four replicas behind haproxy, with Valkey and PostgreSQL: rolling restart, kill -9, outages; takes minutes
+	$(BIN)/pytest -m replicas tests/replicas
 
 check: lint types layers fuzz ## style, types, layers, and hostile requests from the OpenAPI document
 
@@ -56,6 +59,7 @@ eval: .venv/.dev ## quality of the search and of the questions' evidence, agains
 
 bench: .venv/.bench ## speed and size of the main job, the clients and the toolkit on this machine, the latter beside other libraries
 	$(BIN)/python bench/main_job.py
+	$(BIN)/python bench/capacity.py
 	$(BIN)/python bench/clients_openai.py
 	$(BIN)/python bench/stores.py
 	$(BIN)/python bench/clients_dvecdb.py
@@ -65,8 +69,14 @@ bench: .venv/.bench ## speed and size of the main job, the clients and the toolk
 faults: .venv/.dev ## both upstreams dead, in six ways: what is answered, how late, and what is still sent to them
 	$(BIN)/python bench/faults.py
 
+soak: .venv/.dev ## half an hour at half capacity while dependencies fail and come back: memory, tasks, sockets
+	$(BIN)/python bench/soak.py
+
 bench-http: .venv/.dev ## requests per second beside a Fastify service, on one core each (needs node, npm and wrk)
 	$(BIN)/python bench/fastify
+
+bench-overload: .venv/.dev ## ten times what one worker can do, for a minute: goodput, latency, health, a greedy user (needs two cores and taskset)
+	$(BIN)/python bench/overload.py
 
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-from main_job import DOMAINS, SYSTEMS, Client, fact, machine, server
+from main_job import DOMAINS, SYSTEMS, Client, fact, machine, server, with_environment
 
 from support.assisted import good_answer
 from support.dvecdb.fake import fake_dvecdb
@@ -100,7 +100,7 @@ class Reviewer:
         self.client = Client(address)
         account = {"email": f"{uuid.uuid4().hex}@example.com", "password": "a long passphrase"}
         self.client.headers["Authorization"] = f"Bearer {self.client.data('POST', '/api/auth/register', account)['token']}"
-        self._path = f"/api/review/{self.client.data('POST', '/api/review', {'name': 'faults'})['id']}/generate-questions"
+        self.path = f"/api/review/{self.client.data('POST', '/api/review', {'name': 'faults'})['id']}/generate-questions"
 
     def generate(self, number: int, deadline_ms: int | None = None, domains: Sequence[str] = DOMAINS) -> dict[str, Any]:
         """The data of a review that nobody has asked for before."""
@@ -108,7 +108,7 @@ class Reviewer:
         self.client.headers.pop("X-Request-Timeout-Ms", None)
         if deadline_ms is not None:
             self.client.headers["X-Request-Timeout-Ms"] = str(deadline_ms)
-        data: dict[str, Any] = self.client.data("POST", self._path, body)
+        data: dict[str, Any] = self.client.data("POST", self.path, body)
         return data
 
 
@@ -137,7 +137,7 @@ def measure(way: str, data_dir: Path, deadline_ms: int) -> None:
     with (
         dead(way) as upstreams,
         server(data_dir) as (offline_at, _, _),
-        _environment(upstreams.settings),
+        with_environment(upstreams.settings),
         server(data_dir) as (address, _, _),
     ):
         healthy, reviewer = Reviewer(offline_at), Reviewer(address)
@@ -166,30 +166,19 @@ def measure(way: str, data_dir: Path, deadline_ms: int) -> None:
         fact("chat requests of a key without quota", str(upstreams.openai.count(CHAT)), "1 in a cool-down")
 
 
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 def crowd(data_dir: Path) -> None:
     """Fifty people who ask the same at the same time, of a model that answers."""
     openai = OpenAIFaults(seed=3)
     openai.reply = lambda ask: json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
     try:
         given = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": openai.base_url, "EMBEDDINGS": "local"}
-        with _environment(given), server(data_dir) as (address, _, _):
+        with with_environment(given), server(data_dir) as (address, _, _):
             one = Reviewer(address)
             headers = dict(one.client.headers)
 
             def ask(_: int) -> dict[str, Any]:
                 other = object.__new__(Reviewer)
-                other.client, other._path = Client(address), one._path  # noqa: SLF001 - the same account on a connection of its own
+                other.client, other.path = Client(address), one.path  # the same account on a connection of its own
                 other.client.headers = dict(headers)
                 return other.generate(5)
 

@@ -35,12 +35,12 @@ DOMAINS = ["ai", "cyber", "cloud"]
 
 
 @contextmanager
-def server(data_dir: Path, *options: str, pinned: int | None = None) -> Iterator[tuple[str, int, float]]:
+def server(data_dir: Path, *options: str, pinned: int | None = None, **settings: str) -> Iterator[tuple[str, int, float]]:
     """A running server, on one core if so wished: its address, its process id, and the seconds until it was ready."""
     started = time.perf_counter()
     command = [] if pinned is None else ["taskset", "-c", str(pinned)]
     command += [sys.executable, "-m", "sengol_api", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
-    environment = {**os.environ, "LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1", **UNLIMITED}
+    environment = {**os.environ, "LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1", **UNLIMITED, **settings}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     try:
         assert process.stdout is not None
@@ -53,6 +53,18 @@ def server(data_dir: Path, *options: str, pinned: int | None = None) -> Iterator
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+@contextmanager
+def with_environment(values: dict[str, str]) -> Iterator[None]:
+    """The servers that are started inside have these settings too."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def resident_mib(pid: int) -> float:

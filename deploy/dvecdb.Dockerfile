@@ -1,11 +1,13 @@
 # d-vecDB 0.2.1 from its package, whose binary is for aarch64: on other machines the container engine needs QEMU (binfmt).
 #   docker build --platform linux/arm64 -f deploy/dvecdb.Dockerfile -t d-vecdb deploy
+# hadolint ignore=DL3029
 FROM --platform=linux/arm64 python:3.13-slim-bookworm AS fetch
 WORKDIR /fetch
 RUN pip download --disable-pip-version-check --no-deps --no-binary :none: d-vecdb-server==0.2.1 \
     && python -m zipfile --extract d_vecdb_server-0.2.1*.whl . \
     && install --mode 0755 d_vecdb_server/binaries/vectordb-server-linux-x64 /usr/local/bin/d-vecdb
 
+# hadolint ignore=DL3029
 FROM --platform=linux/arm64 debian:bookworm-slim
 RUN groupadd --gid 10002 dvecdb && useradd --uid 10002 --gid 10002 --no-create-home --shell /usr/sbin/nologin dvecdb
 COPY --from=fetch /usr/local/bin/d-vecdb /usr/local/bin/d-vecdb

@@ -11,8 +11,7 @@ _TABLE = re.compile(r"(?:^\| `[A-Z].*\n)+", re.MULTILINE)
 
 def row_of(variable: Variable) -> str:
     """The row of a setting."""
-    about = variable.about + (" (not used yet)" if variable.later else "")
-    cells = (f"`{variable.name}`", variable.takes, _default_of(variable), variable.unit, about)
+    cells = (f"`{variable.name}`", variable.takes, _default_of(variable), variable.unit, variable.about)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

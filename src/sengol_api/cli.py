@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sengol_api import __version__
-from sengol_api.settings import Settings, SettingsError, load, read_environment, suspects, unused, variables
+from sengol_api.settings import Settings, SettingsError, load, read_environment, suspects, variables
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,11 +36,8 @@ def _settings(**overrides: str | int | None) -> Settings:
         settings = load(**overrides)
     except SettingsError as error:
         raise _fail(str(error)) from None
-    environment = read_environment()
-    for name, near in suspects(environment):
+    for name, near in suspects(read_environment()):
         err.print(f"warning: {name} is not a setting; did you mean {near}?", style="yellow", markup=False)
-    if given := unused(environment):
-        err.print(f"warning: not used by this version: {', '.join(given)}", style="yellow", markup=False)
     return settings
 
 
@@ -79,9 +76,8 @@ def check(data_dir: DataDir = None) -> None:
     for variable in variables():
         value = getattr(settings, variable.field)
         shown = ("(set)" if value else "(empty)") if variable.secret else str(value) if value != "" else "(empty)"
-        later = " [dim](not used yet)[/dim]" if variable.later else ""
         default = "(empty)" if variable.default == "" else str(variable.default)
-        table.add_row(variable.name, shown + later, default, variable.unit)
+        table.add_row(variable.name, shown, default, variable.unit)
     out.print(table)
     from sengol_api import bootstrap
     from sengol_api.data_dir import StartError

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from sengol_api.ops.health import Dependency, Health
-from sengol_api.resilience import Cache, CircuitBreaker, Registry
+from sengol_api.resilience import AdaptiveTimeout, Cache, CircuitBreaker, Registry
+from sengol_api.resilience.testing import ManualClock
 from support.asgi import Exchange
 from support.wire import UNKNOWN_ID
 
@@ -73,6 +74,35 @@ async def test_detailed_has_the_guides_shape(make_api):
     assert body["responseTime"] >= 0
     assert all(check["responseTime"] >= 0 for check in body["checks"].values())
     assert body["background"] == {}
+
+
+async def test_a_limit_that_follows_the_latency_is_shown_with_its_dependency(make_api):
+    api = await served(make_api)
+    assert "timeout" not in (await api.client.get("/health/detailed")).json()["checks"]["dvecdb"]
+    clock = ManualClock()
+    registry = Registry(clock=clock)
+    registry.pipeline("vectorSearch", CircuitBreaker(), AdaptiveTimeout(min_samples=3))
+
+    async def search():
+        clock.advance(2.0)
+
+    for _ in range(3):
+        await registry["vectorSearch"].call(search)
+    health = Health([Dependency(name="dvecdb", check=Switch(), pipeline="vectorSearch")], registry)
+    api = await make_api(registry=registry, health=health)
+    shown = (await api.client.get("/health/detailed")).json()["checks"]["dvecdb"]["timeout"]
+    assert shown.pop("observed") == pytest.approx(2000.0, rel=0.05)
+    assert shown.pop("limit") == pytest.approx(4000.0, rel=0.05)
+    assert shown == {"samples": 3, "timedOut": 0}
+
+
+async def test_a_cache_says_how_much_memory_it_may_take(make_api):
+    registry = Registry()
+    registry.pipeline("bounded", Cache(max_bytes=1000))
+    registry.pipeline("free", Cache())
+    api = await make_api(registry=registry, health=Health([], registry))
+    shown = (await api.client.get("/health/cache")).json()["cache"]
+    assert {name: each["maxBytes"] for name, each in shown.items()} == {"bounded": 1000, "free": None}
 
 
 async def test_a_hit_rate_is_a_share_of_a_hundred(make_api):

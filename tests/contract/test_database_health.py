@@ -1,8 +1,9 @@
 """The health check of a real database that freezes and comes back."""
 
+import asyncio
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -51,3 +52,11 @@ async def test_a_frozen_postgresql_makes_it_not_ready_within_the_time_of_the_che
         assert (await health.readiness()).reason is None
     finally:
         await database.close()
+
+
+async def test_a_database_whose_connections_are_all_in_use_is_not_one_that_is_away(database):
+    async with AsyncExitStack() as held:
+        for _ in range(15 if database.is_sqlite else 20):  # as many as the pools have
+            await held.enter_async_context(database.read())
+        async with asyncio.timeout(10):
+            await database.ping()

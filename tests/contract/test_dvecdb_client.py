@@ -18,6 +18,7 @@ from sengol_api.resilience import CircuitBreaker
 from support.dvecdb.clients import Words, exact, ids_of, options_for, records_of, unit, until
 from support.dvecdb.fake import fake_dvecdb
 from support.dvecdb.real import dvecdb_server
+from support.patience import eventually
 
 pytest_plugins = ["support.fixtures"]
 
@@ -185,11 +186,14 @@ def test_a_loop_that_stands_still_does_not_keep_another_from_building_the_index_
             moving.run_until_complete(recover(client))
             moving.run_until_complete(client.close())
             still.run_until_complete(client._http.close())
-            still.run_until_complete(asyncio.sleep(0.1))  # the task of before finds itself replaced
-            assert asyncio.all_tasks(still) == set()
+            still.run_until_complete(eventually(alone))  # the task of before finds itself replaced
         finally:
             still.close()
             moving.close()
+
+
+async def alone():
+    return asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def recover(client):

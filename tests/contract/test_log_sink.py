@@ -100,7 +100,7 @@ def test_a_closed_standard_error_never_makes_a_line_land_in_another_file(sink_on
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
 def test_without_a_file_behind_it_lines_go_where_they_can(sink_on, stream):
     sink = sink_on(stream)
-    log.info("line \ud800")
+    sink.handle(logging.LogRecord("test", logging.INFO, __file__, 1, "line \ud800", None, None))
     sink.flush()
     assert stream is None or stream.getvalue() == "line \\ud800\n"
     assert sink.lost.value == 0

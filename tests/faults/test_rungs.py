@@ -1,6 +1,7 @@
 """The rungs of each ladder in the wired service, over real sockets: fresh, kept, stale, the one in this process, and back."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -9,6 +10,8 @@ from sengol_api.resilience import deadline
 from support.dvecdb.fake import fake_dvecdb
 from support.openai_taxonomy import CHAT, EMBEDDINGS
 from support.patience import eventually
+
+pytest_plugins = ["support.fixtures"]
 
 
 def with_model(openai, **more):
@@ -43,14 +46,33 @@ async def test_the_model_serves_fresh_then_cached_then_stale_then_evidence(opena
 
         openai.always("server_error")
         await asyncio.sleep(3)
+        other = await services.generate(a_request(1))
+        assert served(other)["model"] == ("evidence",)
+        assert {q.generated_from for q in other.generated.questions} == {"evidence"}
+        sent = openai.count(CHAT)
+        unasked = await services.generate(a_request(2))
+        assert {d.reason.partition(": ")[2] for d in unasked.generated.degraded} == {"its circuit breaker is open"}
         stale = await services.generate(a_request())
         assert served(stale)["model"] == ("stale",)
         assert {d.served for d in stale.generated.degraded} == {"stale"}
         assert stale.generated.questions == kept.generated.questions == first.generated.questions
+        assert openai.count(CHAT) == sent, "nothing is sent while the circuit is open"
 
-        other = await services.generate(a_request(1))
-        assert served(other)["model"] == ("evidence",)
-        assert {q.generated_from for q in other.generated.questions} == {"evidence"}
+
+async def test_what_the_model_told_another_replica_serves_while_the_circuit_is_open(openai, service, empty_valkey):
+    settings = with_model(openai, REDIS_URL=empty_valkey.url, CIRCUIT_BREAKER_FAILURE_THRESHOLD=1)
+    async with service(**settings) as one, service(**settings) as other:
+        first = await one.generate(a_request())
+        openai.always("server_error")
+        assert served(await other.generate(a_request(1)))["model"] == ("evidence",)
+        sent = openai.count(CHAT)
+
+        async def served_from_there():
+            found = await other.generate(a_request(), skip_cache=False)
+            return served(found)["model"] == ("cached",) and found.generated.questions == first.generated.questions
+
+        await eventually(served_from_there)
+        assert openai.count(CHAT) == sent
 
 
 async def test_weights_and_counts_are_the_same_with_a_model_as_without(openai, service):
@@ -146,3 +168,35 @@ async def test_d_vecdb_serves_until_it_is_gone_and_again_when_it_is_back(way, pr
                 assert shown(outcome) == healthy
             proxy.pass_on()
             await eventually(by_the_server, patience=60)
+
+
+async def test_with_every_dependency_at_once_two_replicas_answer_and_share_what_one_learns(openai, service, valkey, proxied):
+    with fake_dvecdb() as server:
+        proxy = proxied(server.port)
+        settings = with_model(
+            openai,
+            REDIS_URL=valkey.url,
+            VECTOR_INDEX="dvecdb",
+            DVECDB_HOST="127.0.0.1",
+            DVECDB_PORT=proxy.port,
+            DVECDB_MAX_RETRIES=0,
+            CIRCUIT_BREAKER_FAILURE_THRESHOLD=3,
+        )
+        async with service(**settings) as one, service(**settings) as other:
+
+            async def by_all(services):
+                with deadline(10.0):
+                    said = served(await services.generate(a_request(next(systems))))
+                return (said["search"], said["model"]) == (("fresh",), ("fresh",))
+
+            systems = itertools.count()
+            await eventually(lambda: by_all(one), patience=60)
+            await eventually(lambda: by_all(other), patience=60)
+            proxy.refuse()
+            while one.registry["dvecdb"]["circuit_breaker"].snapshot().state != "OPEN":
+                await one.generate(a_request(next(systems)))
+
+            async def open_there():
+                return other.registry["dvecdb"]["circuit_breaker"].snapshot().state == "OPEN"
+
+            await eventually(open_there, patience=5)  # nobody has asked the other one since

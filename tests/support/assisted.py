@@ -103,6 +103,13 @@ class ScriptedModel:
         self.served = served
         self.tasks = []
         self.complaints = []
+        self.reason_away = ""
+        self.subjects = []
+
+    async def away(self, subject) -> str:
+        """See the port."""
+        self.subjects.append(subject)
+        return self.reason_away
 
     async def answer(self, task, *, check) -> ModelAnswer:
         """See the port."""

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -30,6 +30,11 @@ class PostgresServer:
         """With ``{}`` for the database's name."""
         return f"postgresql://postgres@/{{}}?host={self._folder}"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that the others descend from."""
+        return self._server.get_pid()
+
     def stop(self) -> None:
         """End it; connections are broken off."""
         self._server.stop()
@@ -40,16 +45,18 @@ class PostgresServer:
 
     def freeze(self) -> None:
         """SIGSTOP, to every process of it: connections are accepted by the kernel, nothing answers."""
-        self._signal(signal.SIGSTOP)
+        self.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """SIGCONT."""
-        self._signal(signal.SIGCONT)
+        self.send(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
-        postmaster = psutil.Process(self._server.get_pid())
+    def send(self, number: signal.Signals) -> None:
+        """A signal to every process of it."""
+        postmaster = psutil.Process(self.pid)
         for each in (postmaster, *postmaster.children(recursive=True)):
-            os.kill(each.pid, number)
+            with suppress(ProcessLookupError):  # a child that ended meanwhile
+                os.kill(each.pid, number)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -32,12 +32,24 @@ class ServiceProcess:
         command: what to run.
         log: where standard output and error go, one start after the other.
         is_ready: asks the server whether it serves; an ``OSError`` means not yet.
+        environment: of the process; that of this one by default.
+        children: whether it has some: killed and frozen are then all of them.
     """
 
-    def __init__(self, command: Sequence[str], *, log: Path, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        is_ready: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+        children: bool = False,
+    ) -> None:
         self._command = list(command)
         self._log = log
         self._is_ready = is_ready
+        self._environment = environment
+        self._children = children
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,7 +77,14 @@ class ServiceProcess:
         """Start it and poll until it is ready; raises ``DidNotStartError``, with nothing left over."""
         assert not self.running, "runs already"
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=self._children,
+            )
         try:
             self._wait_until_ready(patience)
         except BaseException:
@@ -91,9 +110,9 @@ class ServiceProcess:
         """``kill -9``, of a frozen process too."""
         self._end(signal.SIGKILL)
 
-    def stop(self, by: signal.Signals = signal.SIGINT) -> None:
-        """Ask it to stop; after ten seconds it is killed."""
-        self._end(by)
+    def stop(self, by: signal.Signals = signal.SIGINT, *, patience: float = 10.0) -> None:
+        """Ask it to stop; after so many seconds it is killed."""
+        self._end(by, patience)
 
     def restart(self) -> None:
         """``kill -9`` and a new start with the same command, so on the same port."""
@@ -102,21 +121,28 @@ class ServiceProcess:
 
     def freeze(self) -> None:
         """SIGSTOP: its port stays open, connections are accepted by the kernel, nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """SIGCONT."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
 
-    def _end(self, by: signal.Signals) -> None:
+    def _send(self, number: signal.Signals) -> None:
+        if self._children:
+            os.killpg(self.pid, number)
+        else:
+            os.kill(self.pid, number)
+
+    def _end(self, by: signal.Signals, patience: float = 10.0) -> None:
         if self._process is None:
             return
-        if self.running:
+        if self.running and by is signal.SIGKILL:
+            self._send(by)
+        elif self.running:
             self._process.send_signal(by)
-            if by is not signal.SIGKILL:
-                self._process.send_signal(signal.SIGCONT)  # a frozen one would never hear the first
+            self._send(signal.SIGCONT)  # a frozen one would never hear the first
         try:
-            self._process.wait(10)
+            self._process.wait(patience)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._send(signal.SIGKILL)
             self._process.wait()

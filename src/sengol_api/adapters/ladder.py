@@ -118,6 +118,10 @@ class PatientModel:
         """See the port."""
         return self._model.name
 
+    async def away(self, subject: str) -> str:
+        """See the port."""
+        return await self._model.away(subject)
+
     async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
         """See the port."""
         return await _or_llm_error(share_of_time(MODEL_SHARE, self._clock), self._model.answer(task, check=check))

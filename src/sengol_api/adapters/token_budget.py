@@ -64,6 +64,10 @@ class BudgetedModel:
         """See the port."""
         return self._model.name
 
+    async def away(self, subject: str) -> str:
+        """See the port."""
+        return await self._model.away(subject)
+
     async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
         """See the port.
 

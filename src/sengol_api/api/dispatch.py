@@ -131,8 +131,8 @@ class PathEndpoint:
         if work is None:
             return await perform(_at_once)
         if operation.streams and wants_stream(request):
-            return await perform(lambda do: services.gate.admit(work, level, do))
-        return await services.gate.admit(work, level, lambda: perform(_at_once))
+            return await perform(lambda do: services.gate.admit(work, level, do, user=user_id))
+        return await services.gate.admit(work, level, lambda: perform(_at_once), user=user_id)
 
     async def _counted(self, operation: Operation, request: Request, services: Services) -> str | None:
         """Whose token it is, or None where none is needed; counted for the user, or else for the address."""

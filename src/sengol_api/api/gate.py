@@ -1,5 +1,6 @@
 """Who is let in when there is more to do than can be done: admission by priority, with a limit that finds itself."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
@@ -12,25 +13,34 @@ Work = Literal["light", "heavy"]
 HEADER: Final = "x-priority"
 _NAMES: Final = {"critical": Priority.CRITICAL, "interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 
+_FIRST: Final = 4
+"""Pieces of heavy work at once to begin with."""
+_LOOK_AFTER: Final = 10
+"""Pieces after which the limit of heavy work is looked at again: a process does some ten in a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateOptions:
     """What is done at once.
 
     Attributes:
-        least_heavy: pieces of heavy work (reviews, searches) that are let in at once however slow they are. Those that wait for a
-            model are slow without being a load, so there must be room for them.
+        least_heavy: pieces of heavy work (reviews, searches) that are let in at once however slow they are: one is worked out while
+            another one waits for the database. Those that wait for a model are slow without being a load, so there must be room for
+            them.
         most_heavy: at most so many.
         light: pieces of light work at once.
         queue: pieces of each that may wait for a place.
         target_delay: seconds that one waits at most under overload.
+        own: pieces of heavy work of one user at once that go before the work of others who wait. What he asks beyond that is done
+            when nobody else waits: then it is nobody's loss.
     """
 
-    least_heavy: int = 4
+    least_heavy: int = 2
     most_heavy: int = 256
     light: int = 256
     queue: int = 256
     target_delay: float = 0.25
+    own: int = 2
 
 
 class Gate:
@@ -42,8 +52,10 @@ class Gate:
     """
 
     def __init__(self, options: GateOptions, registry: Registry | None = None) -> None:
+        self._own = options.own
+        self._under_way: Counter[str] = Counter()
         least, most = options.least_heavy, max(options.most_heavy, options.least_heavy)
-        finder = AdaptiveLimit(initial=min(max(16, least), most), min_limit=least, max_limit=most)
+        finder = AdaptiveLimit(initial=min(max(_FIRST, least), most), min_limit=least, max_limit=most, min_samples=_LOOK_AFTER)
         places: dict[Work, int | AdaptiveLimit] = {"heavy": finder, "light": options.light}
         self._pipelines = {
             work: Pipeline(
@@ -56,12 +68,31 @@ class Gate:
             for pipeline in self._pipelines.values():
                 registry.add(pipeline)
 
-    async def admit(self, work: Work, level: Priority, do: Callable[[], Awaitable[T]]) -> T:
+    async def admit(self, work: Work, level: Priority, do: Callable[[], Awaitable[T]], *, user: str | None = None) -> T:
         """Do a piece of work when its turn comes.
+
+        Args:
+            work: how much there is to do.
+            level: its class; that of batch work where its user has as much under way as may go before others.
+            do: does it.
+            user: whose it is; None for nobody's in particular.
 
         Raises:
             Overloaded: it does not come in time.
         """
+        if work == "light" or user is None:
+            return await self._admitted(work, level, do)
+        self._under_way[user] += 1
+        try:
+            if self._under_way[user] > self._own and level is Priority.INTERACTIVE:
+                level = Priority.BATCH
+            return await self._admitted(work, level, do)
+        finally:
+            self._under_way[user] -= 1
+            if not self._under_way[user]:
+                del self._under_way[user]
+
+    async def _admitted(self, work: Work, level: Priority, do: Callable[[], Awaitable[T]]) -> T:
         with priority(level, may_raise=True):
             return await self._pipelines[work].call(do)
 

@@ -47,7 +47,6 @@ class Limits:
         self._pipelines = {
             name: Pipeline(f"limit.{name}", RateLimit(rate=rate, period=MINUTE, store=options.store), clock=clock)
             for name, rate in rates.items()
-            for name, rate in rates.items()
         }
         if registry is not None:
             for pipeline in self._pipelines.values():

@@ -22,6 +22,7 @@ CACHE: Final = wire.CacheOut(
     size=45,
     max_size=1000,
     bytes=612_400,
+    max_bytes=134_217_728,
     hit_rate="78.5%",
     hits=301,
     misses=84,

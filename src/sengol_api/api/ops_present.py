@@ -8,6 +8,7 @@ from sengol_api.api.wire import ops as wire
 from sengol_api.ops.audit import Act
 from sengol_api.ops.background import WorkSnapshot
 from sengol_api.ops.health import CacheView, Check, Readiness
+from sengol_api.resilience.adaptive_timeout import AdaptiveTimeoutSnapshot
 from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot
 
 
@@ -51,6 +52,7 @@ def _cache(value: CacheView) -> wire.CacheOut:
         size=seen.entries,
         max_size=value.max_entries,
         bytes=seen.bytes,
+        max_bytes=value.max_bytes,
         hit_rate=f"{seen.hit_rate:.1%}",
         hits=seen.hits,
         misses=seen.misses,
@@ -65,6 +67,15 @@ def _cache(value: CacheView) -> wire.CacheOut:
     )
 
 
+def _timeout(value: AdaptiveTimeoutSnapshot) -> wire.TimeoutOut:
+    return wire.TimeoutOut(
+        limit=milliseconds(value.limit),
+        observed=None if value.observed is None else milliseconds(value.observed),
+        samples=value.samples,
+        timed_out=value.timed_out,
+    )
+
+
 def checks(values: Mapping[str, Check]) -> dict[str, wire.CheckOut]:
     """What dependencies said, by name."""
     return {
@@ -74,6 +85,7 @@ def checks(values: Mapping[str, Check]) -> dict[str, wire.CheckOut]:
             reason=value.reason,
             circuit_breaker=None if value.breaker is None else breaker(value.breaker),
             stats=None if value.stats is None else dict(value.stats),
+            timeout=None if value.limit is None else _timeout(value.limit),
         )
         for name, value in values.items()
     }

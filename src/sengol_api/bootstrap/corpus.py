@@ -12,7 +12,7 @@ from sengol_api.adapters.corpus.ingestion import Report, Reporter, Silent, inges
 from sengol_api.adapters.corpus.readers import Format
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.adapters.sql.incidents import Change, SqlIncidentStore
-from sengol_api.adapters.sql.schema import migrate
+from sengol_api.adapters.sql.schema import loading_alone, migrate
 from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
 from sengol_api.bootstrap.database import open_database, utc_now
 from sengol_api.data_dir import alone, ensure_data_dir
@@ -40,7 +40,7 @@ def origins() -> tuple[Origin, ...]:
 
 
 async def prepare(settings: Settings, reporter: Reporter | None = None) -> Mapping[str, Change]:
-    """Bring schema and corpus up to date. Nothing is served yet, so it may block; of several workers one does the work.
+    """Bring schema and corpus up to date. Nothing is served yet, so it may block; of several workers and replicas one does the work.
 
     Args:
         settings: where.
@@ -62,18 +62,24 @@ async def _load_stale(database: Database, reporter: Reporter) -> dict[str, Chang
     """Load the origins whose version is not the stored one, and embed again what another embedder left of the users' own."""
     embedder = WordLlamaEmbedder()
     store = SqlIncidentStore(database, embedder, now=utc_now)
-    stored = await store.versions()
-    wanted = {origin.name: f"{origin.version}/{embedder.name}" for origin in origins()}
-    stale = [origin for origin in origins() if stored.get(origin.name) != wanted[origin.name]]
     done = {}
-    for origin in stale:
-        incidents = list(origin.read())
-        reporter.begin(origin.name, len(incidents))
-        done[origin.name] = await store.put(
-            origin.name, incidents, version=wanted[origin.name], remove_others=True, on_progress=reporter.advance
-        )
+    if await _stale(store, embedder.name):
+        async with loading_alone(database):
+            for origin, version in await _stale(store, embedder.name):
+                incidents = list(origin.read())
+                reporter.begin(origin.name, len(incidents))
+                done[origin.name] = await store.put(
+                    origin.name, incidents, version=version, remove_others=True, on_progress=reporter.advance
+                )
     renewed = await store.embed_again(INGESTED)
     return {**done, INGESTED: renewed} if renewed.changed else done
+
+
+async def _stale(store: SqlIncidentStore, embedder: str) -> list[tuple[Origin, str]]:
+    """The origins that the store does not hold in the version that they have here, with that version."""
+    stored = await store.versions()
+    wanted = [(origin, f"{origin.version}/{embedder}") for origin in origins()]
+    return [(origin, version) for origin, version in wanted if stored.get(origin.name) != version]
 
 
 async def ingest(settings: Settings, files: Sequence[Path], kind: Format | None, reporter: Reporter) -> Report:

@@ -2,21 +2,23 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Final
 
 from sengol_api.adapters.dvecdb import Batch, DvecdbClient, DvecdbIndex, DvecdbOptions
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.adapters.ladder import LadderIndex
 from sengol_api.adapters.pgvector.index import CONCURRENT, TIMEOUT, PgVectorIndex
 from sengol_api.adapters.sql.engine import Database
-from sengol_api.bootstrap.model import breaker
+from sengol_api.bootstrap.model import adaptive, breaker
 from sengol_api.bootstrap.shared import Shared
 from sengol_api.data_dir import StartError
-from sengol_api.resilience import Bulkhead, Cache, OptionsError, Pipeline, Registry, Timeout
+from sengol_api.resilience import AdaptiveTimeout, Bulkhead, Cache, OptionsError, Pipeline, Registry, Timeout
 from sengol_api.review.ports import Embedder, VectorIndex
 from sengol_api.settings import Settings
 
 DVECDB = "dvecdb"
+OF_SEARCHES: Final = AdaptiveTimeout(min_timeout=1.0)
+"""A search takes milliseconds; a second is for a server that somebody else keeps busy for a moment."""
 
 
 class EmbeddedRecords:
@@ -100,7 +102,9 @@ class Indexes:
         return LadderIndex(DvecdbIndex(client, embedded), embedded)
 
     async def _pgvector(self, embedder: Embedder) -> VectorIndex:
-        pipeline = Pipeline("pgvector", breaker(self._settings), Bulkhead(max_concurrent=CONCURRENT), Timeout(TIMEOUT))
+        following = adaptive(self._settings, OF_SEARCHES)
+        followed = [] if following is None else [following.up_to(TIMEOUT)]
+        pipeline = Pipeline("pgvector", breaker(self._settings), Bulkhead(max_concurrent=CONCURRENT), Timeout(TIMEOUT), *followed)
         self._registry.add(pipeline)
         return await PgVectorIndex.open(self._database, embedder, pipeline=pipeline)
 
@@ -114,9 +118,11 @@ class Indexes:
             timeout=settings.dvecdb_timeout / 1000,
             max_retries=settings.dvecdb_max_retries,
             breaker=breaker(settings),
+            adaptive=adaptive(settings, OF_SEARCHES),
         )
         cache = Cache(
             max_entries=settings.cache_max_size,
+            max_bytes=settings.cache_bytes,
             ttl=float(settings.cache_ttl),
             stale_if_error=float(settings.cache_stale_ttl),
             tier=self._shared.tier,

@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 from typing import Final
 
+from sengol_api.adapters.known_subjects import KnownSubjects
 from sengol_api.adapters.ladder import PatientEmbedder, PatientModel
 from sengol_api.adapters.openai import OpenAIClient, OpenAIEmbedder, OpenAIModel, OpenAIOptions, Provider
 from sengol_api.adapters.token_budget import BudgetedModel
 from sengol_api.data_dir import StartError
-from sengol_api.resilience import Cache, CircuitBreaker, OptionsError, RateStore, Registry, Tier
+from sengol_api.resilience import AdaptiveTimeout, Cache, CircuitBreaker, OptionsError, RateStore, Registry, Tier
 from sengol_api.review.ports import LanguageModel
 from sengol_api.settings import Settings
 
 NO_MODEL: Final = "none"
 ANSWER_TOKENS: Final = 4_000
 """Longest answer of the model: a domain's takes some two thousand."""
+
+OF_ANSWERS: Final = AdaptiveTimeout(min_timeout=5.0, window=600.0)
+"""Reviews come a few a minute, and answers differ in length: ten minutes show how long they take, and five seconds are few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class ModelParts:
     def patient_embedder(self) -> PatientEmbedder | None:
         """For descriptions and queries, which have a deadline."""
         return None if self.embedder is None else PatientEmbedder(self.embedder)
+
+
+def adaptive(settings: Settings, policy: AdaptiveTimeout) -> AdaptiveTimeout | None:
+    """The policy, if timeouts are to follow the latency."""
+    return policy if settings.adaptive_timeouts else None
 
 
 def breaker(settings: Settings) -> CircuitBreaker:
@@ -71,9 +80,13 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
             timeout=settings.openai_timeout / 1000,
             max_retries=settings.openai_max_retries,
             breaker=breaker(settings),
+            adaptive=adaptive(settings, OF_ANSWERS),
         )
         cache = Cache(
-            max_entries=settings.cache_max_size, ttl=float(settings.cache_model_ttl), stale_if_error=float(settings.cache_stale_ttl)
+            max_entries=settings.cache_max_size,
+            max_bytes=settings.cache_bytes,
+            ttl=float(settings.cache_model_ttl),
+            stale_if_error=float(settings.cache_stale_ttl),
         )
         client = OpenAIClient(options, cache=cache if settings.cache_enabled else None, tier=tier, registry=registry)
     except OptionsError as error:
@@ -81,6 +94,9 @@ def model_parts(settings: Settings, registry: Registry, tier: Tier | None, store
     model: LanguageModel | None = None
     if client.model:
         model = OpenAIModel(client, max_tokens=ANSWER_TOKENS)
+        if settings.cache_enabled:
+            kept = float(settings.cache_model_ttl + settings.cache_stale_ttl)
+            model = KnownSubjects(model, entries=settings.cache_max_size, seconds=kept, tier=tier, registry=registry)
         if settings.tokens_per_day:
             model = BudgetedModel(model, settings.tokens_per_day, store=store, registry=registry)
         model = PatientModel(model)

@@ -36,8 +36,8 @@ from sengol_api.review.search import SearchIncidents
 from sengol_api.review.space import Spaces
 from sengol_api.settings import Settings
 
-ROOM_FOR_MODEL: Final = 64
-"""Reviews that are let in at once where they wait for a model, however long that takes: to wait is no load."""
+ROOM_TO_WAIT: Final = 64
+"""Reviews that are let in at once where they wait for a model or for an index elsewhere, however long that takes: it is no load."""
 
 
 @asynccontextmanager
@@ -78,6 +78,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
         options = AnswersOptions(
             enabled=settings.cache_enabled,
             entries=settings.cache_max_size,
+            size=settings.cache_bytes,
             ttl=float(settings.cache_ttl),
             stale=float(settings.cache_stale_ttl),
         )
@@ -91,7 +92,8 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
             logins_per_minute=settings.login_limit_per_minute,
             store=shared.rates,
         )
-        gate = GateOptions(least_heavy=ROOM_FOR_MODEL) if chat is not None else GateOptions()
+        waits = model is not None or settings.vector_index != "embedded"
+        gate = GateOptions(least_heavy=ROOM_TO_WAIT) if waits else GateOptions()
         services = Services(
             users=SqlUserStore(database),
             reviews=SqlReviewStore(database),

@@ -51,7 +51,6 @@ def open_shared(settings: Settings, stack: AsyncExitStack) -> Shared:
 
 async def share_breakers(shared: Shared, registry: Registry, stack: AsyncExitStack) -> None:
     """Let the replicas tell each other which upstreams are down; each goes on deciding by its own calls."""
-    # One that several pipelines share, as reads and writes do, is in the registry once for each of them.
-    breakers = {id(breaker): breaker for breaker in registry.breakers().values()}.values()
+    breakers = registry.breakers().values()
     if shared.states is not None and breakers:
         await stack.enter_async_context(SharedBreakers(shared.states, *breakers, interval=ROUND))

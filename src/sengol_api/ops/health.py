@@ -7,7 +7,8 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from sengol_api.resilience import Cache, CircuitOpen, CircuitState, Pipeline, Registry, Rejected
+from sengol_api.resilience import AdaptiveTimeout, Cache, CircuitOpen, CircuitState, Pipeline, Registry, Rejected
+from sengol_api.resilience.adaptive_timeout import AdaptiveTimeoutSnapshot
 from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot
 from sengol_api.resilience.cache.states import CacheSnapshot
 from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
@@ -51,6 +52,7 @@ class Check:
         reason: why it is not ok, without anything that a stranger may not know.
         breaker: of its pipeline.
         stats: its own facts.
+        limit: of the time of its calls, where it follows their latency.
     """
 
     status: Status
@@ -58,14 +60,16 @@ class Check:
     reason: str | None = None
     breaker: CircuitBreakerSnapshot | None = None
     stats: Mapping[str, Any] | None = None
+    limit: AdaptiveTimeoutSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CacheView:
-    """A cache as it stands, with its bound on entries."""
+    """A cache as it stands, with its bounds."""
 
     snapshot: CacheSnapshot
     max_entries: int
+    max_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ class Health:
     def caches(self) -> dict[str, CacheView]:
         """Every cache, by the name of its pipeline."""
         found = sorted(self._registry.policies(Cache.kind).items())
-        return {name: CacheView(cache.snapshot(), cache.options.max_entries) for name, (cache,) in found}
+        return {name: CacheView(cache.snapshot(), cache.options.max_entries, cache.options.max_bytes) for name, (cache,) in found}
 
     async def _report(self) -> Report:
         started = self._clock.now()
@@ -187,7 +191,7 @@ class Health:
         status: Status = "down" if reason else "ok"
         if status == "ok" and breaker is not None and breaker.state not in _PASSING:
             status, reason = "degraded", f"its circuit breaker is {breaker.state}"
-        return Check(status, seconds, reason, breaker, _stats_of(dependency))
+        return Check(status, seconds, reason, breaker, _stats_of(dependency), self._limit_of(dependency))
 
     async def _reason_down(self, dependency: Dependency) -> tuple[str | None, BaseException | None]:
         """Why it does not answer, in words for strangers (None when it does), and the error for the log."""
@@ -222,6 +226,10 @@ class Health:
             return None
         breaker = self._registry.breakers().get(dependency.pipeline)
         return None if breaker is None else breaker.snapshot()
+
+    def _limit_of(self, dependency: Dependency) -> AdaptiveTimeoutSnapshot | None:
+        found = self._registry.policies(AdaptiveTimeout.kind).get(dependency.pipeline or "", ())
+        return next((policy.snapshot() for policy in found), None)
 
 
 async def _called(dependency: Dependency) -> object:

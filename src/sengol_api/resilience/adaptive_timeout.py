@@ -43,6 +43,15 @@ class AdaptiveTimeout(PolicyOptions):
                 f"max_timeout={self.max_timeout!r}, it must be"
             )
 
+    def up_to(self, seconds: float) -> "AdaptiveTimeout":
+        """The same with another longest limit, which the others do not exceed.
+
+        Raises:
+            OptionsError: ``seconds`` is no finite number above 0.
+        """
+        initial = None if self.initial is None else min(self.initial, seconds)
+        return self.changed(max_timeout=seconds, min_timeout=min(self.min_timeout, seconds), initial=initial)
+
     def limit_after(self, observed: float | None) -> float:
         """Seconds that an attempt gets, given the observed quantile."""
         if observed is None:

@@ -56,7 +56,9 @@ def one_of(*values: str) -> Allowed:
 
 def instance(*types: type) -> Allowed:
     """Objects of some types."""
-    return Allowed("a " + " or ".join(each.__name__ for each in types), lambda value: isinstance(value, types))
+    names = " or ".join(each.__name__ for each in types)
+    article = "an" if names.startswith(tuple("AEIO")) else "a"
+    return Allowed(f"{article} {names}", lambda value: isinstance(value, types))
 
 
 YES, NO = True, False

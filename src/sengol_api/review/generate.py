@@ -11,7 +11,7 @@ from typing import Final
 
 from sengol_api.review import retrieval, selection
 from sengol_api.review.area import Domain
-from sengol_api.review.assist.assist import DomainOutcome, assist
+from sengol_api.review.assist.assist import DomainOutcome, assist, unassisted, why_away
 from sengol_api.review.assist.grounding import Embed
 from sengol_api.review.assist.places import places, spare
 from sengol_api.review.assist.prompt import PROMPT_VERSION
@@ -83,6 +83,9 @@ class GenerateQuestions:
 
     def key(self, request: ReviewRequest, as_of: dt.date) -> str:
         """A hash of all that changes the answer; two requests that mean the same have the same."""
+        return self._hash(request, as_of.isoformat())
+
+    def _hash(self, request: ReviewRequest, *more: str) -> str:
         parts = {
             name: sorted(value) if isinstance(value, frozenset) else value
             for name in ReviewRequest.__slots__
@@ -94,7 +97,7 @@ class GenerateQuestions:
             (self._spaces.preferred or self._spaces.local).embedder.name,
             f"{self._assistant.model.name}/{PROMPT_VERSION}" if self._assistant else "",
         ]
-        canonical = json.dumps([parts, versions, as_of.isoformat()], sort_keys=True, ensure_ascii=True)
+        canonical = json.dumps([parts, versions, *more], sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     async def __call__(
@@ -133,6 +136,10 @@ class GenerateQuestions:
         assistant: Assistant | None,
         provenance: Provenance,
     ) -> Generated:
+        subject = self._hash(request)  # without the date: what a model said yesterday is as good today
+        away = "" if assistant is None else await why_away(assistant.model, subject)
+        if away:
+            assistant = None
         facts = await asyncio.to_thread(normalise, request, self._knowledge.vocabulary, self._knowledge.corpus.products)
         regimes = selection.applicable(self._knowledge.catalogue, facts)
         local = await self._spaces.local.embedder.embed([facts.description])
@@ -158,16 +165,20 @@ class GenerateQuestions:
         async def finished(questions: Sequence[Question], model: str | None) -> Generated:
             return await asyncio.to_thread(self._finished, questions, matches, facts, regimes, as_of, model, provenance)
 
-        model = None
-        if assistant is not None:
-            on_evidence(await finished(questions, None))
-            fits = {area.id: fit.score for area, fit in plan.chosen}
-            free = places(questions, [each.question for each in offered], fits, plan.quota)
-            assisted = await assist(assistant.model, questions, free, facts, embed=assistant.embed)
-            questions = assisted.questions
-            model = _told(assisted.outcomes, provenance)
-            on_progress(Progress("model", len(questions), len(questions)))
-        return await finished(questions, model)
+        if assistant is None:
+            if away:
+                _told(unassisted(questions, away), provenance)
+            return await finished(questions, None)
+        by_evidence = await finished(questions, None)
+        on_evidence(by_evidence)
+        fits = {area.id: fit.score for area, fit in plan.chosen}
+        free = places(questions, [each.question for each in offered], fits, plan.quota)
+        assisted = await assist(assistant.model, questions, free, facts, embed=assistant.embed, subject=subject)
+        model = _told(assisted.outcomes, provenance)
+        on_progress(Progress("model", len(assisted.questions), len(assisted.questions)))
+        if model is None:  # it changed nothing but what is told of it
+            return replace(by_evidence, degraded=provenance.degraded, served=provenance.served, upstream_calls=provenance.calls)
+        return await finished(assisted.questions, model)
 
     def _plan(self, request: ReviewRequest, facts: SystemFacts, regimes: Mapping[str, Regime], description: Vectors) -> _Plan:
         """In the local space: what is asked must not depend on who answers."""

@@ -47,6 +47,7 @@ class ModelTask:
         data: what to do it with. Anybody may have written that: it is nothing to obey.
         schema: JSON Schema of the answer, an object; every property required, no others allowed.
         prompt_version: changes with the instructions, so that answers to earlier ones are not served.
+        subject: what it is about; tasks of one piece of work have one subject, and the same work has the same again.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ModelTask:
     data: str = field(repr=False)
     schema: Mapping[str, Any] = field(repr=False)
     prompt_version: str
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,16 @@ class LanguageModel(Protocol):
     @property
     def name(self) -> str:
         """Of the model that is asked first."""
+
+    async def away(self, subject: str) -> str:
+        """Why it has no answer on a subject now, not even an old one, in words that may be shown; empty when it may have one.
+
+        Tasks take work to make, which is spared where nobody would answer them. It says how things stand in this moment and holds
+        nothing: whoever is told that it is there may still find it away, and gets the error of :meth:`answer`.
+
+        Args:
+            subject: of the tasks.
+        """
 
     async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
         """A value of the task's schema.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sengol_api.adapters.answers import DEGRADED_TTL, Answers, AnswersOptions
+from sengol_api.adapters.answers import DEGRADED_TTL, Answers, AnswersOptions, size_of
 from sengol_api.resilience import Registry, deadline
 from sengol_api.resilience.testing import VirtualLoop, run_virtual
 from sengol_api.review.errors import LLMError
@@ -206,3 +206,21 @@ def test_an_answer_serves_two_event_loops_in_a_row():
     world = asyncio.run(toy_world())
     answers = world.answers()
     assert [asyncio.run(answers(REQUEST)).cache for _ in range(2)] == ["miss", "hit"]
+
+
+async def test_kept_answers_take_no_more_memory_than_they_may():
+    world = await toy_world()
+    one = size_of((await world.answers()(REQUEST)).generated)
+    answers = world.answers(size=3 * one + one // 2)
+    for number in range(6):
+        await answers(replace(REQUEST, industry=None, max_questions=100, description=f"{REQUEST.description} {number}"))
+    held = answers.pipeline["cache"].snapshot()
+    assert held.bytes <= 3 * one + one // 2
+    assert (held.entries, held.evictions) == (3, 3)
+
+
+async def test_a_long_description_counts_with_what_it_takes():
+    world = await toy_world()
+    short = (await world.answers()(REQUEST)).generated
+    long = (await world.answers()(replace(REQUEST, description=REQUEST.description + " …" * 10_000))).generated
+    assert size_of(long) - size_of(short) > 30_000

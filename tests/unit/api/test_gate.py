@@ -30,13 +30,13 @@ def test_a_priority_that_does_not_exist_is_told(wish):
     assert wrong.value.problems[0].path == "X-Priority"
 
 
-async def hold(gate, release, started, level=Priority.INTERACTIVE, work="heavy"):
+async def hold(gate, release, started, level=Priority.INTERACTIVE, work="heavy", user=None):
     async def do():
-        started.append(current_priority())
+        started.append(user or current_priority())
         await release.wait()
         return "done"
 
-    return await gate.admit(work, level, do)
+    return await gate.admit(work, level, do, user=user)
 
 
 async def test_more_than_fits_waits_and_what_matters_least_gives_way():
@@ -65,3 +65,36 @@ async def test_room_for_those_who_wait_for_a_model_is_never_taken_away():
     registry = Registry()
     Gate(GateOptions(least_heavy=64), registry)
     assert registry.snapshot()["admission.heavy"]["admission"].limit == 64
+
+
+async def test_who_asks_for_much_at_once_stands_behind_those_who_ask_for_little():
+    gate, release, started = Gate(GateOptions(least_heavy=1, most_heavy=1, own=2)), asyncio.Event(), []
+    tasks = [asyncio.create_task(hold(gate, release, started, user="greedy")) for _ in range(6)]
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(hold(gate, release, started, user=user)) for user in ("one", "two", "three")]
+    await asyncio.sleep(0)
+    release.set()
+    assert await asyncio.gather(*tasks) == ["done"] * 9
+    assert started == ["greedy", "greedy", "one", "two", "three", "greedy", "greedy", "greedy", "greedy"]
+
+
+async def test_who_is_alone_may_have_all_places():
+    gate, release, started = Gate(GateOptions(least_heavy=4, most_heavy=4, own=1)), asyncio.Event(), []
+    tasks = [asyncio.create_task(hold(gate, release, started, user="alone")) for _ in range(4)]
+    await asyncio.sleep(0)
+    assert started == ["alone"] * 4
+    release.set()
+    await asyncio.gather(*tasks)
+    tasks = [asyncio.create_task(hold(gate, release, started, user="alone"))]
+    assert await asyncio.gather(*tasks) == ["done"]
+
+
+async def test_what_an_administrator_does_keeps_its_class_however_much_it_is():
+    gate, release, started = Gate(GateOptions(least_heavy=1, most_heavy=1, own=1)), asyncio.Event(), []
+    tasks = [asyncio.create_task(hold(gate, release, started, user="one")) for _ in range(1)]
+    tasks += [asyncio.create_task(hold(gate, release, started, user="two")) for _ in range(1)]
+    tasks += [asyncio.create_task(hold(gate, release, started, Priority.CRITICAL, user="admin")) for _ in range(3)]
+    await asyncio.sleep(0)
+    release.set()
+    await asyncio.gather(*tasks)
+    assert started == ["one", "admin", "admin", "admin", "two"]

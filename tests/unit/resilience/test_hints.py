@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sengol_api.resilience.hints import seconds_to_wait, wait_asked_by
+from support.ids import stable
 
 WALL = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 
@@ -57,7 +58,7 @@ WALL = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
         (datetime(2027, 1, 15, 10, 0, 9, tzinfo=timezone(timedelta(hours=2))), 9.0),
         (datetime(2020, 1, 1, tzinfo=UTC), 0.0),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=stable,
 )
 def test_a_hint_is_seconds_from_now_or_nothing(hint, seconds):
     assert seconds_to_wait(hint, wall=WALL) == seconds
@@ -74,7 +75,7 @@ def test_a_hint_is_seconds_from_now_or_nothing(hint, seconds):
         (10**400, math.inf),
         ("Fri, 15 Jan 2027 08:00:07 GMT", 7.0),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=stable,
 )
 def test_numbers_may_be_milliseconds_and_dates_stay_dates(hint, seconds):
     assert seconds_to_wait(hint, wall=WALL, unit=0.001) == pytest.approx(seconds)

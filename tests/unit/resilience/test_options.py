@@ -120,6 +120,7 @@ def test_an_unknown_option_is_refused_with_those_that_exist():
         (above(0), "a number above 0", [1e-300], [0]),
         (one_of("a", "b"), "one of a, b", ["a", "b"], ["c", None, ["a"], "A"]),
         (instance(int, str), "a int or str", [1, "x"], [1.0, None]),
+        (instance(Exception), "an Exception", [ValueError()], [None, Exception]),
         (YES_OR_NO, "a bool", [True, False], [0, 1, "yes", None]),
         (FUNCTION, "a function", [print, lambda: 1, int], [1, "print", None]),
         (above(0).or_none(), "a number above 0, or None", [None, 1], [0, "None"]),

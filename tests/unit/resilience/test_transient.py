@@ -8,6 +8,7 @@ import pytest
 
 from sengol_api.resilience import CircuitBreaker, CircuitOpen, DeadlineExceeded, OptionsError, Rejected, Retry, TimedOut
 from sengol_api.resilience.transient import as_predicate, by_attribute, is_failure, is_transient
+from support.ids import stable
 
 
 class SayingError(Exception):
@@ -106,7 +107,7 @@ async def asks_a_server(error):
     return False
 
 
-@pytest.mark.parametrize("named", [int, 5, None, "TimeoutError", (OSError, int), (OSError, "x"), asks_a_server], ids=repr)
+@pytest.mark.parametrize("named", [int, 5, None, "TimeoutError", (OSError, int), (OSError, "x"), asks_a_server], ids=stable)
 def test_what_names_no_errors_is_refused(named):
     with pytest.raises(OptionsError, match="it takes an exception type, a tuple of them, or a function of the error"):
         Retry(retry_on=named)

@@ -110,3 +110,65 @@ def test_a_model_that_fails_is_told_and_costs_its_words_only():
     assert (told.dependency, told.served) == ("model", "evidence")
     assert told.reason.endswith("The model does not answer.")
     assert found.model is None
+
+
+def test_a_model_that_is_known_to_be_away_gets_no_task_and_the_answer_is_the_one_of_evidence():
+    model = ScriptedModel(reword)
+    model.reason_away = "its circuit breaker is open"
+    found = ask(model)
+    assert model.tasks == []
+    assert found.questions == plain().questions
+    assert (found.summary, found.incidents_found, found.model) == (plain().summary, plain().incidents_found, None)
+    [told] = found.degraded
+    assert (told.dependency, told.served) == ("model", "evidence")
+    assert told.reason == f"{', '.join(DOMAINS)}: its circuit breaker is open"
+    assert dict(found.served)["model"] == ("evidence",)
+
+
+def test_no_spare_areas_are_looked_up_for_a_model_that_is_away():
+    looked_up = []
+
+    class Watched(type(world().keywords)):
+        async def search(self, queries, limit, allowed=None):
+            looked_up.append(len(queries))
+            return await super().search(queries, limit, allowed)
+
+    keywords, kind = world().keywords, type(world().keywords)
+    keywords.__class__ = Watched
+    try:
+        away = ScriptedModel(reword)
+        away.reason_away = "its circuit breaker is open"
+        ask(max_questions=3)
+        ask(away, max_questions=3)
+        plain(max_questions=3)
+    finally:
+        keywords.__class__ = kind
+    there, without, alone = looked_up
+    assert there > without == alone
+
+
+def test_a_model_that_comes_back_is_asked_at_the_next_review():
+    model = ScriptedModel(reword)
+    model.reason_away = "its circuit breaker is open"
+    ask(model)
+    model.reason_away = ""
+    assert ask(model).model == "scripted"
+
+
+def test_a_model_that_cannot_say_whether_it_is_there_is_asked():
+    class Silent(ScriptedModel):
+        async def away(self, subject):
+            raise RuntimeError
+
+    assert ask(Silent(reword)).model == "scripted"
+
+
+def test_the_subject_is_that_of_the_request_on_every_day_and_with_every_task():
+    model = ScriptedModel(reword)
+    job = world().use_case(model=model)
+    for day in (TODAY, TODAY.replace(year=TODAY.year + 1)):
+        asyncio.run(job(REQUEST, as_of=day))
+    asyncio.run(job(replace(REQUEST, industry="finance"), as_of=TODAY))
+    one, same, other = model.subjects
+    assert one == same != other
+    assert {task.subject for task in model.tasks} == {one, other}

@@ -1,35 +1,30 @@
 """The client of d-vecDB: searches that are right, over a server that forgets, answers worst-first and ignores filters."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 from numpy.typing import ArrayLike
 
-from sengol_api.adapters.dvecdb.errors import translated
 from sengol_api.adapters.dvecdb.exact import ExactSearch
-from sengol_api.adapters.dvecdb.filters import Filter, condition_of
+from sengol_api.adapters.dvecdb.filters import Filter
 from sengol_api.adapters.dvecdb.health import health_status
 from sengol_api.adapters.dvecdb.http import Http
 from sengol_api.adapters.dvecdb.keeper import Keeper
-from sengol_api.adapters.dvecdb.lines import CACHE, Found, Lines
+from sengol_api.adapters.dvecdb.lines import CACHE, Lines
 from sengol_api.adapters.dvecdb.names import Names
 from sengol_api.adapters.dvecdb.options import DvecdbOptions
-from sengol_api.adapters.dvecdb.parallel import in_parallel
 from sengol_api.adapters.dvecdb.protocol import Rest
-from sengol_api.adapters.dvecdb.questions import Question, about_text, about_vector
 from sengol_api.adapters.dvecdb.records import Records
-from sengol_api.adapters.dvecdb.results import SearchResult, Written, hits_of, results_of
+from sengol_api.adapters.dvecdb.results import SearchResult, Written
 from sengol_api.adapters.dvecdb.search import Search
-from sengol_api.adapters.dvecdb.sharing import Answers, Call, note_worst
+from sengol_api.adapters.dvecdb.searching import Searching
+from sengol_api.adapters.dvecdb.sharing import Call
 from sengol_api.adapters.dvecdb.statistics import Statistics
 from sengol_api.adapters.dvecdb.texts import Texts
-from sengol_api.adapters.dvecdb.vectors import unit_row, unit_rows
 from sengol_api.adapters.dvecdb.writes import Given, Writes
-from sengol_api.resilience import Cache, Clock, Pipeline, Registry, Timeout, cache_outcome
-from sengol_api.resilience.cache.scope import CacheOutcome
+from sengol_api.resilience import Cache, Clock, Pipeline, Registry, Timeout
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.ports import Embedder, Hit, VectorIndex
 
@@ -82,10 +77,8 @@ class DvecdbClient:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.options = options
-        self._records = records
-        self._texts = Texts(embed, records.embedder, options.dimension)
+        texts = Texts(embed, records.embedder, options.dimension)
         self._clock = clock
-        self._index = f"{options.collection}\n{records.embedder}\n{options.dimension}"
         self._http = Http(options.host, options.port, connections=options.max_concurrent + SPARE_CONNECTIONS, transport=transport)
         self._rest = Rest(self._http)
         self._lines = Lines(options, cache, name=name, clock=clock, registry=Registry() if registry is None else registry)
@@ -93,7 +86,7 @@ class DvecdbClient:
         self._keeper = Keeper(self._rest, self._lines.writes, records, names, options, clock=clock)
         self._writes = Writes(records, self._keeper, options.dimension)
         self._statistics = Statistics()
-        self._search = Search(
+        search = Search(
             self._rest,
             self._keeper,
             records,
@@ -101,7 +94,9 @@ class DvecdbClient:
             most=options.max_candidates,
             statistics=self._statistics,
         )
-        self._answers = Answers(self._make, self._lines.cache, clock=clock)
+        self._searching = Searching(
+            search, self._keeper, records, texts, options, cache=self._lines.cache, statistics=self._statistics, clock=clock
+        )
         self.pipeline = name
         self._probe = Pipeline(f"{name}.health", Timeout(options.health_timeout), clock=clock)
         self._response_time: float | None = None
@@ -136,8 +131,7 @@ class DvecdbClient:
             CircuitBreakerError: it is not asked now.
             TimeoutError: the caller's deadline is over.
         """
-        question = about_vector(unit_row(vector, self.options.dimension), limit, condition_of(filter))
-        return await self._results(question, self._call(timeout, max_retries, skip_cache=skip_cache))
+        return await self._searching.by_vector(vector, limit, filter, self._call(timeout, max_retries, skip_cache))
 
     async def search_by_text(
         self,
@@ -155,8 +149,7 @@ class DvecdbClient:
             TypeError: the client was given no embedder.
             EmbeddingFailed: the embedder had no vector.
         """
-        question = about_text(query, partial(self._texts.place, query), limit, condition_of(filter))
-        return await self._results(question, self._call(timeout, max_retries, skip_cache=skip_cache))
+        return await self._searching.by_text(query, limit, filter, self._call(timeout, max_retries, skip_cache))
 
     async def batch_search_by_text(
         self,
@@ -175,24 +168,7 @@ class DvecdbClient:
         Returns:
             one entry per query, in their order.
         """
-        condition, call = condition_of(filter), self._call(timeout, max_retries, skip_cache=skip_cache)
-        index = await self._index_now()
-        questions = [about_text(query, partial(self._texts.place, query), limit, condition) for query in queries]
-        wanted = dict.fromkeys(
-            query
-            for query, question in zip(queries, questions, strict=True)
-            if skip_cache or self._answers.kept(question, index) is None
-        )
-        place = await self._texts.together(list(wanted))
-        questions = [about_text(query, partial(place, query), limit, condition) for query in queries]
-
-        async def one(question: Question) -> list[SearchResult] | Exception:
-            try:
-                return await self._results(question, call)
-            except Exception as error:  # noqa: BLE001 - it is that query's answer
-                return error
-
-        return await in_parallel([partial(one, question) for question in questions], self.options.batch_concurrency)
+        return await self._searching.by_texts(queries, limit, filter, self._call(timeout, max_retries, skip_cache))
 
     async def search_many(
         self,
@@ -216,45 +192,10 @@ class DvecdbClient:
             max_retries: likewise.
             skip_cache: likewise.
         """
-        rows, condition = unit_rows(vectors, self.options.dimension), condition_of(filter)
-        call = self._call(timeout, max_retries, skip_cache=skip_cache)
-        outcomes: list[CacheOutcome] = []
+        return await self._searching.many(vectors, limit, filter, self._call(timeout, max_retries, skip_cache))
 
-        async def one(question: Question) -> list[Hit]:
-            with cache_outcome() as outcome:
-                found = await self._found(question, call)
-            outcomes.append(outcome)
-            return hits_of(found)
-
-        questions = [about_vector(row, limit, condition) for row in rows]
-        answers = await in_parallel([partial(one, question) for question in questions], self.options.batch_concurrency)
-        note_worst(outcomes)
-        return answers
-
-    def _call(self, timeout: float | None, max_retries: int | None, *, skip_cache: bool) -> Call:
+    def _call(self, timeout: float | None, max_retries: int | None, skip_cache: bool) -> Call:  # noqa: FBT001 - as it is given
         return Call(self._lines.reads_for(timeout, max_retries), skip_cache)
-
-    async def _results(self, question: Question, call: Call) -> list[SearchResult]:
-        return await results_of(await self._found(question, call), self._records)
-
-    async def _found(self, question: Question, call: Call) -> Found:
-        if question.limit <= 0:
-            return ()
-        self._keeper.start()
-        self._statistics.searches += 1
-        try:
-            with translated():
-                return await self._answers.get(question, await self._index_now(), call)
-        except Exception:
-            self._statistics.failures += 1
-            raise
-
-    async def _index_now(self) -> str:
-        serving = self._keeper.serving
-        return f"{self._index}\n{serving.version if serving else await self._records.version()}"
-
-    async def _make(self, question: Question, line: Pipeline) -> Found:
-        return await self._search.nearest(await question.place(), question.limit, question.condition, line)
 
     # Writes ---------------------------------------------------------------------------------------------------------
 

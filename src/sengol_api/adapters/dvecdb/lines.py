@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from sengol_api.adapters.dvecdb.options import DvecdbOptions
-from sengol_api.resilience import Bulkhead, Cache, Clock, Pipeline, Registry, Retry, Timeout
+from sengol_api.resilience import AdaptiveTimeout, Bulkhead, Cache, Clock, Pipeline, Registry, Retry, Timeout
 from sengol_api.resilience.breaker.policy import CircuitBreakerPolicy
 
 Found: TypeAlias = tuple[tuple[str, float], ...]
@@ -46,6 +46,7 @@ class Lines:
             options.breaker,
             Bulkhead(max_concurrent=options.max_concurrent, max_queue=options.max_queue),
             Timeout(options.timeout),
+            *([] if options.adaptive is None else [options.adaptive.up_to(options.timeout)]),
             clock=clock,
         )
         self.breaker: CircuitBreakerPolicy = self.reads["circuit_breaker"]
@@ -77,6 +78,7 @@ class Lines:
             self.breaker,
             self.reads["bulkhead"],
             Timeout(self._options.timeout if timeout is None else timeout),
+            *(self.reads[name] for name in self.reads if name == AdaptiveTimeout.kind and timeout is None),
             clock=self._clock,
         )
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from sengol_api.resilience.adaptive_timeout import AdaptiveTimeout
 from sengol_api.resilience.breaker.options import CircuitBreaker
 from sengol_api.resilience.options import Allowed, Options, above, at_least, instance, option, whole
 
@@ -32,6 +33,11 @@ class DvecdbOptions(Options):
     )
     dimension: int = option(..., whole(1, 65_536), "numbers per vector")
     timeout: float = option(30.0, above(0), "time per attempt", "s")
+    adaptive: AdaptiveTimeout | None = option(
+        None,
+        instance(AdaptiveTimeout).or_none(),
+        "a shorter limit for searches, which follows what they took of late; None: timeout alone",
+    )
     max_retries: int = option(3, whole(0, 20), "attempts after the first one")
     breaker: CircuitBreaker = option(
         CircuitBreaker(),

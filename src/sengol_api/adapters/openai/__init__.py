@@ -1,7 +1,8 @@
 """A client for servers of the OpenAI protocol that keeps answering. It imports the SDK when the first request is made."""
 
 from sengol_api.adapters.openai.answers import ChatAnswer, JsonAnswer, Progress, Usage
-from sengol_api.adapters.openai.client import ANSWERS, VECTORS, OpenAIClient
+from sengol_api.adapters.openai.caches import ANSWERS, VECTORS
+from sengol_api.adapters.openai.client import OpenAIClient
 from sengol_api.adapters.openai.embedder import OpenAIEmbedder
 from sengol_api.adapters.openai.errors import (
     AccessDeniedError,

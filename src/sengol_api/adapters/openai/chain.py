@@ -25,6 +25,11 @@ class Chain(Generic[A, R]):
         self._reserve = reserve
         self._clock = clock
 
+    def why_away(self) -> str:
+        """Why nobody in the chain would be asked now, in words that may be shown; empty when somebody may."""
+        reasons = [route.why_away() for route in self.routes]
+        return reasons[0] if reasons and all(reasons) else ""
+
     async def answer(self, ask: A, run: Run) -> R:
         """The answer of the first route that has one.
 

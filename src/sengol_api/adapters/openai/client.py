@@ -1,42 +1,34 @@
 """The client: chat, JSON and embeddings from whoever in the chain can serve, under the policies of the toolkit."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from sengol_api.adapters.openai.answers import ChatAnswer, JsonAnswer, Listener, Reply
 from sengol_api.adapters.openai.asks import ChatAsk, chat_ask
+from sengol_api.adapters.openai.caches import ANSWERS, VECTORS, cached, of_answers, of_vectors
+from sengol_api.adapters.openai.entered import Entered
 from sengol_api.adapters.openai.errors import InvalidJsonError
-from sengol_api.adapters.openai.kept import Found, Kept, Make
+from sengol_api.adapters.openai.kept import Found, Kept, Make, told
+from sengol_api.adapters.openai.listening import Listening
 from sengol_api.adapters.openai.options import OpenAIOptions
 from sengol_api.adapters.openai.repair import Check, checked
 from sengol_api.adapters.openai.routes import Ground
 from sengol_api.adapters.openai.run import Run
-from sengol_api.adapters.openai.schema import AnswerSchema
+from sengol_api.adapters.openai.schema import Schemas
 from sengol_api.adapters.openai.statistics import ClientStats, Statistics
 from sengol_api.adapters.openai.vectors import TextVectors, Vector
-from sengol_api.adapters.openai.wiring import cached, of_answers, of_vectors, wired
-from sengol_api.resilience import Cache, Clock, OptionsError, Registry, Tier, cache_key
+from sengol_api.adapters.openai.wiring import wired
+from sengol_api.resilience import Cache, Clock, OptionsError, Registry, Tier
 from sengol_api.resilience.clock import SYSTEM_CLOCK
-from sengol_api.resilience.options import above, whole
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-ANSWERS: Final = Cache(max_entries=1000, ttl=7200.0, stale_if_error=86_400.0)
-"""How answers are kept unless a caller says otherwise: two hours, and a day more for when nobody has a new one."""
-VECTORS: Final = Cache(max_entries=10_000, max_bytes=64 * 1024 * 1024, ttl=30 * 86_400.0)
-"""How vectors are kept: those of a model do not change."""
-
-_MOST_SCHEMAS = 64
 _CHANCE = Random()  # noqa: S311 - jitter is no secret
-_TIMEOUT = above(0).or_none()
-_RETRIES = whole(0, 20).or_none()
-_COUNT = whole(1)
 
 
 class OpenAIClient:
@@ -88,11 +80,11 @@ class OpenAIClient:
         vectors = None if embedding_cache is None else cached("embeddings", of_vectors(embedding_cache), ground)
         self._answers = None if answers is None else Kept[Reply](answers)
         self._vectors = TextVectors(self._wiring.embeddings, vectors, options)
-        self._pipelines = [*(each for each in (answers, vectors) if each is not None), *self._wiring.pipelines]
-        self._schemas: dict[str, AnswerSchema] = {}
-        self._listeners: dict[str, list[Listener]] = {}
-        self._registered = False
-        self._register()
+        self._schemas = Schemas()
+        self._listening = Listening()
+        caches = [each for each in (answers, vectors) if each is not None]
+        self._entered = Entered([*caches, *self._wiring.pipelines], self.registry)
+        self._entered.enter()
 
     @property
     def model(self) -> str:
@@ -106,21 +98,9 @@ class OpenAIClient:
 
     # Its life
 
-    def _register(self) -> None:
-        if self._registered:
-            return
-        taken = [each.name for each in self._pipelines if each.name in self.registry]
-        if taken:
-            raise OptionsError(
-                "OpenAIClient", [f"the registry has {', '.join(taken)} already; give another name, or close that client"]
-            )
-        for pipeline in self._pipelines:
-            self.registry.add(pipeline)
-        self._registered = True
-
     async def __aenter__(self) -> Self:
         """Load the SDK now, rather than at the first request. What :meth:`aclose` closed can be entered again."""
-        self._register()
+        self._entered.enter()
         await self.warm()
         return self
 
@@ -134,13 +114,9 @@ class OpenAIClient:
 
     async def aclose(self) -> None:
         """Close the connections, and leave the registry."""
-        for pipeline in self._pipelines if self._registered else ():
-            self.registry.remove(pipeline.name)
-        self._registered = False
+        self._entered.leave()
         for upstream in self._wiring.upstreams:
             await upstream.close()
-
-    # What it does
 
     async def chat_completion(
         self,
@@ -176,13 +152,13 @@ class OpenAIClient:
             ModelError: there is no answer, and no old one that may be served.
         """
         ask = chat_ask(messages, temperature=temperature, max_tokens=max_tokens, model=model, prompt_version=prompt_version)
-        run = _run(timeout, max_retries)
+        run = Run.of(timeout, max_retries)
 
         async def make(run: Run) -> Reply:
             return await self._wiring.chat.answer(ask, run)
 
         found = await self._found(ask, make, run, on_progress, use_cache=use_cache, skip=skip_cache)
-        return ChatAnswer(**_told(found, run))
+        return ChatAnswer(**told(found, run))
 
     async def chat_json(  # noqa: D417 - the other arguments are those of chat_completion
         self,
@@ -225,10 +201,10 @@ class OpenAIClient:
             temperature=temperature,
             max_tokens=max_tokens,
             model=model,
-            schema=self._schema(name, schema),
+            schema=self._schemas.of(name, schema),
             prompt_version=prompt_version,
         )
-        run = _run(timeout, max_retries)
+        run = Run.of(timeout, max_retries)
 
         async def make(run: Run) -> Reply:
             return await checked(self._wiring.chat, ask, check, run, self._statistics)
@@ -238,7 +214,7 @@ class OpenAIClient:
         except InvalidJsonError as error:
             own = error.for_caller(run.calls)
         else:
-            return JsonAnswer(**_told(found, run), value=msgspec.json.decode(found.value.text))
+            return JsonAnswer(**told(found, run), value=msgspec.json.decode(found.value.text))
         raise own
 
     async def generate_embedding(
@@ -290,20 +266,12 @@ class OpenAIClient:
             PartialEmbeddingsError: some texts have no vector; the error has those of the others.
             ModelError: there is no vector.
         """
-        numbers = {"batch_size": batch_size or 1, "concurrency": concurrency, "dimensions": dimensions or 1}
-        problems = [
-            f"{name}={value!r} is not allowed, it takes {_COUNT.words}"
-            for name, value in numbers.items()
-            if not _COUNT.accepts(value)
-        ]
-        if problems:
-            raise OptionsError("embeddings", problems)
         return await self._vectors.of(
             texts,
-            dimensions=dimensions or self.options.dimensions,
+            dimensions=dimensions,
             batch_size=batch_size,
             concurrency=concurrency,
-            run=_run(timeout, max_retries),
+            run=Run.of(timeout, max_retries),
             use_cache=use_cache,
             skip=skip_cache,
         )
@@ -311,6 +279,10 @@ class OpenAIClient:
     def get_stats(self) -> ClientStats:
         """Requests, errors, tokens and their cost since the client was made."""
         return self._statistics.snapshot(self._wiring.retries)
+
+    def why_away(self) -> str:
+        """Why no chat request would be sent to anybody now, in words that may be shown; empty when one may be."""
+        return self._wiring.chat.why_away()
 
     # Between the two
 
@@ -323,55 +295,5 @@ class OpenAIClient:
             run.listeners = [] if on_progress is None else [on_progress]
             return Found(await make(run), "fresh", "", 0.0)
         key = ask.key([route.provider for route in self._wiring.chat.routes])
-        with self._listening(key, on_progress, run):
+        with self._listening.to(key, on_progress, run):
             return await self._answers.answer(key, make, run, skip=skip)
-
-    @contextmanager
-    def _listening(self, key: str, listener: Listener | None, run: Run) -> Iterator[None]:
-        """Listeners are known by the key of the answer: whoever makes it tells all of them."""
-        if listener is None:
-            run.listeners = self._listeners.get(key, run.listeners)
-            yield
-            return
-        all_of_them = run.listeners = self._listeners.setdefault(key, [])
-        all_of_them.append(listener)
-        try:
-            yield
-        finally:
-            all_of_them.remove(listener)
-            if not all_of_them and self._listeners.get(key) is all_of_them:
-                del self._listeners[key]
-
-    def _schema(self, name: str, schema: Mapping[str, Any]) -> AnswerSchema:
-        key = cache_key(name, schema)
-        made = self._schemas.get(key)
-        if made is None:
-            if len(self._schemas) >= _MOST_SCHEMAS:
-                self._schemas.clear()
-            made = self._schemas[key] = AnswerSchema(name, schema)
-        return made
-
-
-def _run(timeout: float | None, max_retries: int | None) -> Run:
-    problems = [
-        f"{name}={value!r} is not allowed, it takes {allowed.words}"
-        for name, value, allowed in (("timeout", timeout, _TIMEOUT), ("max_retries", max_retries, _RETRIES))
-        if not allowed.accepts(value)
-    ]
-    if problems:
-        raise OptionsError("call", problems)
-    return Run(timeout, max_retries)
-
-
-def _told(found: Found[Reply], run: Run) -> dict[str, Any]:
-    reply = found.value
-    return {
-        "text": reply.text,
-        "model": reply.model,
-        "provider": reply.provider,
-        "usage": reply.usage,
-        "source": found.source,
-        "reason": found.reason,
-        "age": found.age,
-        "calls": run.calls,
-    }

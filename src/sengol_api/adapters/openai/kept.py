@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sengol_api.adapters.openai.answers import Source
+from sengol_api.adapters.openai.answers import Reply, Source
 from sengol_api.adapters.openai.chain import failure_of
 from sengol_api.adapters.openai.errors import LateAnswerError, ModelError
 from sengol_api.adapters.openai.run import Run
@@ -44,6 +44,21 @@ class Found(NamedTuple, Generic[T]):
     source: Source
     reason: str
     age: float
+
+
+def told(found: Found[Reply], run: Run) -> dict[str, Any]:
+    """What callers get of it, by the names of :class:`ChatAnswer`."""
+    reply = found.value
+    return {
+        "text": reply.text,
+        "model": reply.model,
+        "provider": reply.provider,
+        "usage": reply.usage,
+        "source": found.source,
+        "reason": found.reason,
+        "age": found.age,
+        "calls": run.calls,
+    }
 
 
 class Kept(Generic[T]):

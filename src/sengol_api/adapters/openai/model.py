@@ -20,6 +20,10 @@ class OpenAIModel:
         self._temperature = temperature
         self._max_tokens = max_tokens
 
+    async def away(self, subject: str) -> str:  # noqa: ARG002 - what was kept of a subject knows who wraps this
+        """See the port."""
+        return self._client.why_away()
+
     async def answer(self, task: ModelTask, *, check: AnswerCheck) -> ModelAnswer:
         """See the port."""
         messages = [{"role": "system", "content": task.instructions}, {"role": "user", "content": task.data}]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from sengol_api.adapters.openai.prices import Price
 from sengol_api.adapters.openai.secret import Secret
 from sengol_api.adapters.openai.tokens import estimate_tokens
-from sengol_api.resilience import Bulkhead, CircuitBreaker, Hedge
+from sengol_api.resilience import AdaptiveTimeout, Bulkhead, CircuitBreaker, Hedge
 from sengol_api.resilience.options import FUNCTION, Allowed, Options, above, at_least, between, instance, one_of, option, whole
 
 OPENAI: Final = "https://api.openai.com/v1"
@@ -134,6 +134,11 @@ class OpenAIOptions(Options):
         (), _PROVIDERS, "further providers, asked in this order when those before have no answer"
     )
     timeout: float = option(60.0, above(0), "how long one attempt may take, from its first byte to the last", "s")
+    adaptive: AdaptiveTimeout | None = option(
+        None,
+        instance(AdaptiveTimeout).or_none(),
+        "a shorter limit, which follows what answers took of late; for chat, and embeddings of a few texts. None: timeout alone",
+    )
     max_retries: int = option(3, whole(0, 20), "further attempts at a provider")
     max_wait: float = option(
         60.0,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Generic, TypeVar
 
+from sengol_api.adapters.openai.account import Account, why_shut
 from sengol_api.adapters.openai.answers import Reply
 from sengol_api.adapters.openai.asks import ChatAsk, EmbeddingAsk
 from sengol_api.adapters.openai.budget import Cost, Request, ServerBudget
@@ -19,12 +20,14 @@ from sengol_api.adapters.openai.run import Run
 from sengol_api.adapters.openai.statistics import Statistics
 from sengol_api.adapters.openai.upstream import Answered, Upstream
 from sengol_api.adapters.openai.validation import chat_from, in_order, spoken, vectors_from
-from sengol_api.resilience import Clock, Pipeline, Policy, PolicyOptions, Retry, Timeout
+from sengol_api.resilience import AdaptiveTimeout, Clock, Pipeline, Policy, PolicyOptions, Retry, Timeout
 from sengol_api.resilience.timeout import AttemptTimedOut
 
 A = TypeVar("A")
 R = TypeVar("R")
 
+_ADAPTIVE = AdaptiveTimeout.kind
+_FEW_TEXTS = 16
 _LARGE = 500_000  # bytes of an answer that is read in a thread
 
 
@@ -41,24 +44,24 @@ class Ground:
 class Route(ABC, Generic[A, R]):
     """Sends one kind of request to one provider.
 
-    The breaker of the key stands outside of all: a spent quota, or a key that is not valid, is a matter of the account, not of the
-    kind of request. The time of an attempt begins when its turn has come.
+    The account stands outside of all: a spent quota, or a key that is not valid, is its matter, not that of the kind of request.
+    The time of an attempt begins when its turn has come.
 
     Args:
         upstream: the provider.
-        key: the pipeline with the breaker of its account.
+        account: that pays.
         ground: of the client.
         first: whether it is the first of the chain.
     """
 
     operation: ClassVar[str]
 
-    def __init__(self, upstream: Upstream, key: Pipeline, ground: Ground, *, first: bool) -> None:
+    def __init__(self, upstream: Upstream, account: Account, ground: Ground, *, first: bool) -> None:
         options = ground.options
         self.provider = upstream.provider
         self.first = first
         self._upstream = upstream
-        self._key = key
+        self._account = account
         self._ground = ground
         self._patience = Patience(ground.clock)
         name = f"{options.name}.{self.operation}.{self.provider.name}"
@@ -72,6 +75,7 @@ class Route(ABC, Generic[A, R]):
             ServerBudget(cost=lambda ask, _: self._cost(ask), max_wait=options.max_wait),
             options.bulkhead,
             Timeout(options.timeout),
+            *([] if options.adaptive is None else [options.adaptive.up_to(options.timeout)]),
         ]
         self.pipeline = Pipeline(name, *policies, clock=ground.clock, random=ground.random)
         self.pipeline.subscribe(lambda _: ground.statistics.failed(LateAnswerError.reason), AttemptTimedOut)
@@ -85,18 +89,27 @@ class Route(ABC, Generic[A, R]):
             Rejected: a policy refused.
             TimedOut: it took too long.
         """
-        answer: R = await self._key.call(self._pipeline_for(run).call, self._attempt, ask, run)
+        answer: R = await self._account.call(self._pipeline_for(ask, run).call, self._attempt, ask, run)
         return answer
 
-    def _pipeline_for(self, run: Run) -> Pipeline:
-        """The pipeline with the limits of this call: other numbers in two policies, all state and statistics the same."""
+    def why_away(self) -> str:
+        """Why nothing would be sent now, in words that may be shown; empty when something may."""
+        return self._account.why_away or why_shut(self.pipeline["circuit_breaker"].snapshot())
+
+    def _pipeline_for(self, ask: A, run: Run) -> Pipeline:
+        """The pipeline with the limits of this call: other numbers in two policies, all state and statistics the same.
+
+        A limit that follows latencies is left out where it does not know of such a request, or the caller has set one.
+        """
+        unfit = _ADAPTIVE in self.pipeline and (run.timeout is not None or not self._alike(ask))
         other: dict[str, dict[str, Any]] = {
             "retry": {} if run.max_retries is None else {"max_retries": run.max_retries},
             "timeout": {} if run.timeout is None else {"seconds": run.timeout},
         }
-        if self.pipeline.bypassed or not any(other.values()):
+        if self.pipeline.bypassed or not (unfit or any(other.values())):
             return self.pipeline
-        policies = [_with(self.pipeline[name], other.get(name, {})) for name in self.pipeline]
+        names = [name for name in self.pipeline if not (unfit and name == _ADAPTIVE)]
+        policies = [_with(self.pipeline[name], other.get(name, {})) for name in names]
         return Pipeline(self.pipeline.name, *policies, clock=self._ground.clock, random=self._ground.random)
 
     @property
@@ -104,6 +117,10 @@ class Route(ABC, Generic[A, R]):
         """Further attempts so far."""
         retries: int = self.pipeline["retry"].snapshot().retries
         return retries
+
+    def _alike(self, ask: A) -> bool:  # noqa: ARG002 - one kind of request differs in it
+        """Whether a request takes about as long as the others."""
+        return True
 
     @abstractmethod
     def _cost(self, ask: A) -> Cost: ...
@@ -177,9 +194,12 @@ class EmbeddingRoute(Route[EmbeddingAsk, tuple[bytes, ...]]):
 
     operation = "embeddings"
 
-    def __init__(self, upstream: Upstream, key: Pipeline, ground: Ground, *, first: bool) -> None:
-        super().__init__(upstream, key, ground, first=first)
+    def __init__(self, upstream: Upstream, account: Account, ground: Ground, *, first: bool) -> None:
+        super().__init__(upstream, account, ground, first=first)
         self._dimension = _USUAL_DIMENSION.get(self.provider.embedding_model)
+
+    def _alike(self, ask: EmbeddingAsk) -> bool:
+        return len(ask.texts) <= _FEW_TEXTS
 
     def _cost(self, ask: EmbeddingAsk) -> Cost:
         return ask.cost(self.provider)

@@ -3,9 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Self
 
 from sengol_api.adapters.openai.answers import Listener, Progress
+from sengol_api.resilience import OptionsError
 from sengol_api.resilience.events import report
+from sengol_api.resilience.options import above, whole
+
+_TIMEOUT = above(0).or_none()
+_RETRIES = whole(0, 20).or_none()
 
 
 @dataclass(slots=True)
@@ -27,6 +33,23 @@ class Run:
     left: float | None = None
     started: bool = False
     calls: int = 0
+
+    @classmethod
+    def of(cls, timeout: float | None, max_retries: int | None) -> Self:
+        """A call with limits of its own.
+
+        Raises:
+            OptionsError: numbers out of their range.
+        """
+        given = (("timeout", timeout, _TIMEOUT), ("max_retries", max_retries, _RETRIES))
+        problems = [
+            f"{name}={value!r} is not allowed, it takes {allowed.words}"
+            for name, value, allowed in given
+            if not allowed.accepts(value)
+        ]
+        if problems:
+            raise OptionsError("call", problems)
+        return cls(timeout, max_retries)
 
     def tell(self, progress: Progress) -> None:
         """Tell all who listen. One that raises is reported, and the call goes on."""

@@ -6,8 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from sengol_api.adapters.openai.validation import UNREADABLE
-from sengol_api.resilience import OptionsError
+from sengol_api.resilience import OptionsError, cache_key
 
+MOST_SCHEMAS: Final = 64
 MOST_PROBLEMS: Final = 20
 """More would not help a model to correct its answer."""
 
@@ -87,6 +88,23 @@ def _said(error: Any) -> str:  # noqa: ANN401 - an error of the validator
     if rules and rules[-1] in _SILENT:  # its words would show names that the model has made up
         return "has properties that the schema does not know"
     return str(error.message)[:300]
+
+
+class Schemas:
+    """Schemas that are made once: that takes longer than to look one up."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, AnswerSchema] = {}
+
+    def of(self, name: str, schema: Mapping[str, Any]) -> AnswerSchema:
+        """The one for a name and a schema, with the errors of :class:`AnswerSchema`."""
+        key = cache_key(name, schema)
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= MOST_SCHEMAS:
+                self._made.clear()
+            made = self._made[key] = AnswerSchema(name, schema)
+        return made
 
 
 def _not_strict(schema: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - any part of a schema

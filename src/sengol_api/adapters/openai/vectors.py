@@ -17,10 +17,12 @@ from sengol_api.adapters.openai.run import Run
 from sengol_api.adapters.openai.tokens import clean, cut, group, halves
 from sengol_api.resilience import OptionsError, Pipeline
 from sengol_api.resilience.cache.policy import CachePolicy
+from sengol_api.resilience.options import whole
 
 Vector = NDArray[np.float32]
 Chunk = tuple[bytes, ...]
 
+_COUNT = whole(1)
 _MOST_SPLITS = 32  # further requests for one that is refused as too long: enough to find one text in two thousand
 
 
@@ -54,11 +56,13 @@ class TextVectors:
         """A vector for each text, in their order.
 
         Raises:
-            OptionsError: a text is empty, or no text.
+            OptionsError: a text is empty, or no text; numbers out of their range.
             PartialEmbeddingsError: some have none.
             ModelError: none has one.
         """
+        _check_numbers(batch_size=batch_size or 1, concurrency=concurrency, dimensions=dimensions or 1)
         self._check(texts)
+        dimensions = dimensions or self._options.dimensions
         longest, count = self._options.max_input_tokens, self._options.count_tokens
         cleaned = [clean(text) for text in texts]
         parts = {text: tuple(cut(text, longest, count)) for text in dict.fromkeys(cleaned)}
@@ -151,3 +155,11 @@ class TextVectors:
         weights = np.array([self._options.count_tokens(part) for part in parts], dtype=np.float32)
         mean: Vector = weights @ rows / weights.sum()
         return mean / np.float32(np.linalg.norm(mean) or 1.0)
+
+
+def _check_numbers(**numbers: int) -> None:
+    problems = [
+        f"{name}={value!r} is not allowed, it takes {_COUNT.words}" for name, value in numbers.items() if not _COUNT.accepts(value)
+    ]
+    if problems:
+        raise OptionsError("embeddings", problems)

@@ -69,8 +69,13 @@ class Database:
         sqlite: dict[str, Any] = {"pool_reset_on_return": None}
         options = sqlite if self.is_sqlite else {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
         self._engine: AsyncEngine = create_async_engine(parsed, hide_parameters=True, **options)  # errors are logged
+        # A question of health does not stand in line behind requests: a replica that has much to do is not one without a database.
+        # A second and a third, for when the one before hangs in its clean-up.
+        few = {**options, "pool_size": 1, "max_overflow": 2}
+        self._aside: AsyncEngine = create_async_engine(parsed, hide_parameters=True, **few)
         if self.is_sqlite:
             _configure_sqlite(self._engine.sync_engine)
+            _configure_sqlite(self._aside.sync_engine)
         self._writer = self._engine.execution_options(**{_WRITES: True})
 
     @property
@@ -92,12 +97,13 @@ class Database:
             yield connection
 
     async def ping(self) -> None:
-        """Ask the database for a one."""
-        async with self.read() as connection:
+        """Ask the database for a one, over a connection that no request has."""
+        async with _translated("read"), self._aside.begin() as connection:
             await connection.execute(sa.text("SELECT 1"))
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._aside.dispose()
         await self._engine.dispose()
 
 

@@ -34,6 +34,7 @@ class CacheOut(Out):
     size: Annotated[int, Meta(description="entries")]
     max_size: int
     bytes: Annotated[int, Meta(description="of all values")]
+    max_bytes: Annotated[int | None, Meta(description="so many at most; null without a bound")]
     hit_rate: Annotated[str, Meta(description="share of calls that needed no call of their own")]
     hits: int
     misses: int
@@ -47,6 +48,15 @@ class CacheOut(Out):
     shared_tier_errors: int
 
 
+class TimeoutOut(Out):
+    """A time limit that follows the latency."""
+
+    limit: Annotated[float, Meta(description="milliseconds that an attempt has now")]
+    observed: Annotated[float | None, Meta(description="the quantile that it follows, in milliseconds; null: too little is known")]
+    samples: Annotated[int, Meta(description="answers and cut attempts that it is taken from")]
+    timed_out: Annotated[int, Meta(description="attempts that were cut, in all")]
+
+
 class CheckOut(Out, omit_defaults=True):
     """What a dependency said."""
 
@@ -55,6 +65,7 @@ class CheckOut(Out, omit_defaults=True):
     reason: Annotated[str | None, Meta(description="why it is not ok")] = None
     circuit_breaker: BreakerOut | None = None
     stats: Annotated[dict[str, Any] | None, Meta(description="what it says of itself")] = None
+    timeout: Annotated[TimeoutOut | None, Meta(description="with ADAPTIVE_TIMEOUTS; else the limit is fixed")] = None
 
 
 class WorkOut(Out):

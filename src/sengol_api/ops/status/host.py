@@ -122,7 +122,7 @@ class HostStatus:
     Args:
         telemetry: of this worker.
         clock: of the times.
-        patience: seconds that a worker has to answer, and at the first look, when it has five minutes to tell of.
+        patience: seconds that a worker has to answer, and at a first look, when it has five minutes to tell of.
     """
 
     def __init__(self, telemetry: Telemetry, *, clock: Clock = SYSTEM_CLOCK, patience: tuple[float, float] = PATIENCE) -> None:
@@ -134,8 +134,9 @@ class HostStatus:
         self._wall: Callable[[], float] = clock.wall
 
     async def look(self) -> Seen:
-        """How the host is now: within about half a second, also when a worker hangs; at the first look, two seconds."""
-        patience = self._patience if self._last else self._first_patience
+        """How the host is now: within about half a second, also when a worker hangs; at a first look, two seconds."""
+        recent = any(0 <= self._wall() - at < GRACE for at, _ in self._last.values())
+        patience = self._patience if recent else self._first_patience
         asked = self._telemetry.host.ask(STATUS, {"since": self._timeline.known}, seconds=patience)
         samples, answers = await asyncio.gather(self._telemetry.everywhere(), asked)
         now = self._wall()

@@ -154,7 +154,7 @@ class SharedBreakers:
 
     Args:
         store: that all replicas reach.
-        breakers: to share.
+        breakers: to share; one that several pipelines have may come several times.
         interval: between two rounds, seconds.
         timeout: for each answer of the store, seconds of the event loop.
         clock: that spaces the rounds.
@@ -192,7 +192,7 @@ class SharedBreakers:
         ]
         problems += [f"{each!r} is no circuit breaker" for each in given if not isinstance(each, CircuitBreakerPolicy)]
         if not problems:
-            self._shared = [_Shared(each, f"{prefix}{each.site.pipeline}/{each.site.policy}") for each in breakers]
+            self._shared = [_Shared(each, f"{prefix}{each.site.pipeline}/{each.site.policy}") for each in dict.fromkeys(breakers)]
             keys = [each.key for each in self._shared]
             problems += [f"two breakers have the key {key!r}: take one" for key in sorted(set(keys)) if keys.count(key) > 1]
         if problems:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
+from sengol_api.resilience.answered import done_within
 from sengol_api.resilience.breaker.options import CircuitBreaker
 from sengol_api.resilience.cache.envelope import Enclosed, seal, unseal
 from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
@@ -192,7 +193,7 @@ class GuardedTier:
     async def _in_time(self, access: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         task = asyncio.ensure_future(access(*args))
         try:
-            await asyncio.wait({task}, timeout=self._timeout)
+            await done_within(self._timeout, task)
         finally:
             if not task.done():
                 self._leave_behind(task)

@@ -49,6 +49,11 @@ class Meters:
         with self._lock:
             self._put(key, gcra.adjust(self._tats.get(key), now, cost), now)
 
+    def follow(self, gcra: Gcra, key: Hashable, now: float, reset_after: float) -> None:
+        """Take over what somebody who knows more says of a key: the seconds until its burst is full again."""
+        with self._lock:
+            self._put(key, Tat(now + reset_after, now, gcra.interval) if reset_after > 0 else None, now)
+
     def withdraw(self, gcra: Gcra, key: Hashable, now: float, cost: float, turn: tuple[Tat | None, Tat | None]) -> None:
         """Give back the turn of a call that will not go.
 

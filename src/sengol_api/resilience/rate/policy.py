@@ -26,7 +26,8 @@ class RateLimit(PolicyOptions):
     """Lets ``rate`` units through in each ``period``, and up to ``burst`` at once.
 
     With a ``store`` the limit holds for all replicas together. While the store is away, or takes longer than ``store_timeout``,
-    each replica limits by itself, so that at most replicas × limit gets through.
+    each replica limits by itself, and goes on from what the store said last: at most replicas × rate gets through, and nobody gets a
+    fresh burst of a replica that knew his was used up.
     """
 
     kind: ClassVar[str] = "rate_limit"
@@ -188,9 +189,11 @@ class RateLimitPolicy(Policy[RateLimit]):
 
     async def _ask_store(self, shared: SharedStore, gcra: Gcra, key: Hashable, cost: float, longest: float) -> Decision | None:
         try:
-            return await shared.ask(lambda: shared.store.take(self._shared_key(key), cost, gcra.interval, gcra.burst, longest))
+            decision = await shared.ask(lambda: shared.store.take(self._shared_key(key), cost, gcra.interval, gcra.burst, longest))
         except StoreAway:
             return None
+        self._meters.follow(gcra, key, self.site.clock.now(), decision.reset_after)
+        return decision
 
     def _shared_key(self, key: Hashable) -> str:
         site = self.site

@@ -1,11 +1,13 @@
 """A shared store that may vanish or freeze, kept from delaying anybody."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sengol_api.resilience.answered import done_within
 from sengol_api.resilience.counter import Counter
 from sengol_api.resilience.deadline import remaining
 from sengol_api.resilience.events import Event
@@ -40,7 +42,9 @@ class StoreAway(Exception):
 class SharedStore:
     """Asks the store, but never for longer than a call can bear.
 
-    After ``failures`` in a row it is left alone for ``cooldown``; then one call asks again, while the others still do not.
+    After ``failures`` in a row it is left alone for ``cooldown``; then one call asks again, while the others still do not. Of calls
+    that were under way together and failed together one counts: else a moment's silence of the store, with much to ask, were as
+    many failures in a row.
 
     Args:
         store: the store.
@@ -58,6 +62,7 @@ class SharedStore:
         self._site = site
         self._lock = threading.Lock()
         self._in_a_row = 0
+        self._failed_at = -math.inf
         self._away_until = 0.0
         self.errors = Counter()
 
@@ -74,14 +79,13 @@ class SharedStore:
         """
         if self.away and not self._try_again():
             raise StoreAway
-        left = remaining()
+        left, asked_at = remaining(), self._site.clock.now()
         try:
-            async with asyncio.timeout(self._timeout if left is None else min(self._timeout, left)):
-                answer = await question()
+            answer = await _answered(question(), self._timeout if left is None else min(self._timeout, left))
         except Exception as error:
             # A caller with next to no time left says nothing about the store.
             if left is None or left > self._timeout or not isinstance(error, TimeoutError):
-                self._failed(error)
+                self._failed(error, asked_at)
             raise StoreAway from error
         if self._in_a_row:
             self._answered()
@@ -95,13 +99,17 @@ class SharedStore:
             self._away_until = now + self._cooldown
             return True
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, asked_at: float) -> None:
         self.errors.add()
+        now = self._site.clock.now()
         with self._lock:
+            if asked_at < self._failed_at:
+                return
+            self._failed_at = now
             self._in_a_row += 1
             lost = self._in_a_row == self._failures
             if self._in_a_row >= self._failures:
-                self._away_until = self._site.clock.now() + self._cooldown
+                self._away_until = now + self._cooldown
         if lost:
             self._tell(RateStoreLost, error=error, cooldown=self._cooldown)
 
@@ -114,3 +122,13 @@ class SharedStore:
     def _tell(self, kind: type[Event], **fields: object) -> None:
         site = self._site
         site.events.emit(kind(pipeline=site.pipeline, policy=site.policy, at=site.clock.wall(), **fields))
+
+
+async def _answered(question: Awaitable[T], seconds: float) -> T:
+    task = asyncio.ensure_future(question)
+    try:
+        if await done_within(seconds, task):
+            return task.result()
+        raise TimeoutError
+    finally:
+        task.cancel()

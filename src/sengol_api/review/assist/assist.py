@@ -60,6 +60,7 @@ async def assist(
     *,
     embed: Embed,
     worded: int = WORDED,
+    subject: str = "",
 ) -> Assisted:
     """Let a model word, order and complete questions that are finished without it.
 
@@ -72,17 +73,40 @@ async def assist(
         facts: the system.
         embed: a local embedder; its vectors are compared with each other only.
         worded: the model may word so many questions of a domain, the heaviest; it puts the rest in order.
+        subject: of the review, by which the model knows it again.
     """
-    domains = [domain for domain in DOMAINS if any(question.domain == domain for question in asked)]
+    domains = _domains(asked)
     own = {domain: [question for question in arrange(asked, {}) if question.domain == domain] for domain in domains}
     async with asyncio.TaskGroup() as group:
         running = [
-            group.create_task(_one(model, domain, own[domain], places.get(domain, Places()), facts, embed, worded))
+            group.create_task(_one(model, domain, own[domain], places.get(domain, Places()), facts, embed, worded, subject))
             for domain in domains
         ]
     done = [finished.result() for finished in running]
     rank = {key: place for _, order, _ in done for place, key in enumerate(order)}
     return Assisted(arrange([q for questions, _, _ in done for q in questions], rank), tuple(outcome for *_, outcome in done))
+
+
+async def why_away(model: LanguageModel, subject: str) -> str:
+    """Why the model has nothing on a subject now; empty when it may be asked, or when nobody knows."""
+    try:
+        return await model.away(subject)
+    except Exception:  # noqa: BLE001 - whatever is wrong with a model must never cost a review
+        return ""
+
+
+def unassisted(asked: Sequence[Question], reason: str) -> tuple[DomainOutcome, ...]:
+    """What is told of the domains when the model is known to be away. The questions stay as they are.
+
+    Args:
+        asked: the questions that evidence made.
+        reason: why, in words that may be shown.
+    """
+    return tuple(DomainOutcome(domain, "evidence", reason, None, 0) for domain in _domains(asked))
+
+
+def _domains(asked: Sequence[Question]) -> list[Domain]:
+    return [domain for domain in DOMAINS if any(question.domain == domain for question in asked)]
 
 
 _Done = tuple[Sequence[Question], Sequence[str], DomainOutcome]
@@ -96,6 +120,7 @@ async def _one(
     facts: SystemFacts,
     embed: Embed,
     worded: int,
+    subject: str,
 ) -> _Done:
     calls = 0
     try:
@@ -106,7 +131,7 @@ async def _one(
         async def check(value: object) -> Sequence[str]:
             return await asyncio.to_thread(lambda: grounding().check(value))
 
-        answer = await model.answer(task(domain, reword, rank, places, facts), check=check)
+        answer = await model.answer(task(domain, reword, rank, places, facts, subject), check=check)
         calls = answer.calls
         examined = await asyncio.to_thread(lambda: grounding().examine(answer.value))
         return _taken(domain, answer, examined, apply(own, places, examined))

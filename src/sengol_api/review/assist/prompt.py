@@ -74,7 +74,9 @@ def estimate_tokens(text: str) -> int:
     return math.ceil(plain / 3.2 + 1.5 * (len(text) - plain - rare) + 4 * rare)
 
 
-def task(domain: Domain, reword: Sequence[Question], rank: Sequence[Question], places: Places, facts: SystemFacts) -> ModelTask:
+def task(
+    domain: Domain, reword: Sequence[Question], rank: Sequence[Question], places: Places, facts: SystemFacts, subject: str = ""
+) -> ModelTask:
     """The task of one domain.
 
     Args:
@@ -83,12 +85,13 @@ def task(domain: Domain, reword: Sequence[Question], rank: Sequence[Question], p
         rank: the questions that it only puts in order.
         places: what it may add.
         facts: the system.
+        subject: of the review.
     """
     for room in _ROOMS:
         data = _data(domain, reword, rank, places, facts, room)
         if estimate_tokens(data) <= MOST_TOKENS:
             break
-    return ModelTask(f"questions_{domain}", INSTRUCTIONS, data, SCHEMA, PROMPT_VERSION)
+    return ModelTask(f"questions_{domain}", INSTRUCTIONS, data, SCHEMA, PROMPT_VERSION, subject)
 
 
 def sent(question: Question, incidents: int = MOST_INCIDENTS) -> tuple[Match, ...]:

@@ -10,6 +10,7 @@ from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.resilience import OptionsError
 from support.dvecdb.clients import DIMENSION, exact, ids_of, records_of, unit, virtually
 from support.dvecdb.in_memory import InMemoryDvecdb
+from support.ids import stable
 from support.tiny_http import Reply, Request
 
 IDS, VECTORS = ids_of(300), unit(300)
@@ -119,7 +120,7 @@ def test_a_vector_of_noughts_is_equally_far_from_all_and_finds_the_first_by_id()
         (frozenset({"unknown"}), lambda n: False),
         (frozenset(), lambda n: False),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=stable,
 )
 def test_filters_hold_and_are_filled_as_far_as_the_records_allow(given, holds):
     async def work(s):
@@ -130,7 +131,7 @@ def test_filters_hold_and_are_filled_as_far_as_the_records_allow(given, holds):
     virtually(work, rows=300)
 
 
-@pytest.mark.parametrize("given", ["group", 7, {"group": object()}, {"group": [{}]}, ["inc-0001"], {1, 2}], ids=str)
+@pytest.mark.parametrize("given", ["group", 7, {"group": object()}, {"group": [{}]}, ["inc-0001"], {1, 2}], ids=stable)
 def test_what_is_no_filter_is_refused_with_what_is(given):
     async def work(s):
         with pytest.raises(ValueError, match="filter"):

@@ -20,6 +20,7 @@ from sengol_api.adapters.openai import (
 )
 from sengol_api.resilience import CircuitBreaker, CircuitState, Hedge, OptionsError, deadline
 from sengol_api.resilience.testing import after, hang, policies_off, run_virtual
+from support.ids import stable
 from support.openai_clients import ASK, client_over, question
 from support.openai_sdk import FakeSdk, Said, answered, broken, refused
 
@@ -137,7 +138,7 @@ def test_limits_of_one_call_share_the_retry_budget_with_all_others():
     run_virtual(main)
 
 
-@pytest.mark.parametrize("first", [hang, refused(500), answered(b"<html>"), refused(503, {"retry-after": "1"})], ids=str)
+@pytest.mark.parametrize("first", [hang, refused(500), answered(b"<html>"), refused(503, {"retry-after": "1"})], ids=stable)
 def test_a_dead_provider_is_asked_no_more_once_its_circuit_is_open(first):
     async def main(clock):
         sdk = FakeSdk(first)

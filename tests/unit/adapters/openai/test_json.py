@@ -191,7 +191,7 @@ def test_many_schemas_do_not_fill_the_memory():
         client = client_over(clock, FakeSdk())
         for number in range(200):
             await client.chat_json(ASK, SCHEMA, name=f"answer-{number}")
-        assert len(client._schemas) <= 64
+        assert len(client._schemas._made) <= 64
 
     run_virtual(main)
 
@@ -312,7 +312,7 @@ def test_all_who_listen_hear_and_one_that_raises_harms_nobody(monkeypatch):
         assert {answer.text for answer in answers} == {"one two three four five six"}
         assert len(heard) == 4
         assert len(reports) == 2
-        assert client._listeners == {}
+        assert client._listening._by_key == {}
 
     run_virtual(main)
 

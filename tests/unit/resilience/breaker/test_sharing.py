@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sengol_api.resilience import Bulkhead, CircuitBreaker, CircuitOpen, OptionsError, Pipeline, deadline
+from sengol_api.resilience import Bulkhead, CircuitBreaker, CircuitOpen, OptionsError, Pipeline, Registry, deadline
 from sengol_api.resilience.breaker.sharing import InMemoryStore, SharedBreakers
 from sengol_api.resilience.breaker.states import CircuitChanged
 from sengol_api.resilience.testing import ManualClock, Script, run_virtual
@@ -743,13 +743,36 @@ def test_rounds_that_broke_tell_it_at_the_end():
         ((), {"timeout": float("nan")}, "timeout=nan is not allowed"),
         (("breaker",), {}, "'breaker' is no circuit breaker"),
         ((CircuitBreaker(),), {}, "is no circuit breaker"),
-        ((Pipeline("a", CircuitBreaker())["circuit_breaker"],) * 2, {}, "two breakers have the key 'breaker:a/circuit_breaker'"),
+        (
+            [Pipeline("a", CircuitBreaker())["circuit_breaker"] for _ in "12"],
+            {},
+            "two breakers have the key 'breaker:a/circuit_breaker'",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(breakers, options, told):
     with pytest.raises(OptionsError) as refused:
         SharedBreakers(InMemoryStore(), *breakers, **options)
     assert told in str(refused.value)
+
+
+def test_a_breaker_that_two_pipelines_have_is_shared_once():
+    async def main(loop):
+        async def refused():
+            raise ConnectionError
+
+        store = InMemoryStore(loop)
+        reads = Pipeline("reads", CircuitBreaker(failure_threshold=1), clock=loop)
+        registry = Registry()
+        registry.add(reads)
+        registry.add(Pipeline("writes", reads["circuit_breaker"], clock=loop))
+        async with SharedBreakers(store, *registry.breakers().values(), clock=loop):
+            with pytest.raises(ConnectionError):
+                await reads.call(refused)
+            await asyncio.sleep(1.5)
+            assert list(store._values) == ["breaker:reads/circuit_breaker"]
+
+    run_virtual(main)
 
 
 # The store in memory

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sengol_api.resilience.cache.keys import cache_key, call_key, canonical, name_of
+from support.ids import stable
 
 
 def search(*args, **kwargs):
@@ -106,7 +107,7 @@ def test_values_that_python_calls_equal_are_different_arguments():
     assert len(names) == len(DIFFERENT)
 
 
-@pytest.mark.parametrize("value", DIFFERENT, ids=repr)
+@pytest.mark.parametrize("value", DIFFERENT, ids=stable)
 def test_the_same_argument_gives_the_same_key(value):
     assert call_key(search, (value,), {"a": value}) == call_key(search, (value,), {"a": value})
     assert canonical(value) == canonical(value)

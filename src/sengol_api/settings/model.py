@@ -1,19 +1,13 @@
-"""The environment, read in one place. Nothing else of the package looks at it."""
+"""Every setting, with its default, its range and what it is for."""
 
-import difflib
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from dotenv import dotenv_values
 from msgspec import Meta
 
-from sengol_api.review.errors import Problem
-from sengol_api.validation import END, check, matching
+from sengol_api.validation import END, matching
 
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -21,12 +15,12 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def _about(text: str, unit: str = "", *, secret: bool = False, later: bool = False) -> Any:  # noqa: ANN401 - msgspec.Meta
-    return Meta(description=text, extra={"unit": unit, "secret": secret, "later": later})
+def _about(text: str, unit: str = "", *, secret: bool = False) -> Any:  # noqa: ANN401 - msgspec.Meta
+    return Meta(description=text, extra={"unit": unit, "secret": secret})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forbid_unknown_fields=True):
-    """Every setting with its default. ``later`` marks those that this version reads and checks but does not use yet."""
+    """Every setting with its default."""
 
     host: Annotated[str, Meta(min_length=1), _about("address to listen on")] = "127.0.0.1"
     port: Annotated[Annotated[int, Meta(ge=0, le=65_535)], _about("port to listen on; 0 for any free one")] = 4000
@@ -83,9 +77,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     cache_stale_ttl: Annotated[
         Annotated[int, Meta(ge=0)], _about("time past its end in which something kept is served when there is nothing new", "s")
     ] = 86_400
-    cache_max_size: Annotated[
-        Annotated[int, Meta(ge=1)], _about("most entries of each cache; an answer takes about 0.15 MiB", "entries")
-    ] = 1000
+    cache_max_size: Annotated[Annotated[int, Meta(ge=1)], _about("most entries of each cache", "entries")] = 1000
+    cache_max_mib: Annotated[
+        Annotated[int, Meta(ge=1, le=1_048_576)],
+        _about("most memory of each cache; 75 questions take 0.2 MiB", "MiB"),
+    ] = 128
     redis_url: Annotated[
         str,
         _about(
@@ -145,7 +141,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     circuit_breaker_success_threshold: Annotated[Annotated[int, Meta(ge=1)], _about("successes that close it")] = 2
     circuit_breaker_timeout: Annotated[Milliseconds, _about("time until an open breaker tries again", "ms")] = 60_000
     circuit_breaker_monitoring_period: Annotated[Milliseconds, _about("window in which failures count", "ms")] = 120_000
-    adaptive_timeouts: Annotated[bool, _about("derive timeouts from observed latency", later=True)] = False
+    adaptive_timeouts: Annotated[
+        bool, _about("cut an attempt at twice the 95th percentile of what answers took of late; the timeouts stay the longest")
+    ] = False
 
     @property
     def data_path(self) -> Path:
@@ -165,17 +163,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     @property
     def previous_secrets(self) -> tuple[str, ...]:
         """Keys that only check tokens."""
-        return tuple(_listed(self.jwt_previous_secrets))
+        return tuple(listed(self.jwt_previous_secrets))
+
+    @property
+    def cache_bytes(self) -> int:
+        """Most memory of each cache in bytes."""
+        return self.cache_max_mib * 1024 * 1024
 
     @property
     def required(self) -> tuple[str, ...]:
         """Dependencies that this replica cannot do without."""
-        return tuple(_listed(self.readiness_requires))
+        return tuple(listed(self.readiness_requires))
 
     @property
     def origins(self) -> tuple[str, ...]:
         """Allowed origins."""
-        return tuple(_listed(self.allowed_origins))
+        return tuple(listed(self.allowed_origins))
 
     @property
     def fallbacks(self) -> list[dict[str, str]]:
@@ -192,162 +195,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Networks of the trusted proxies."""
-        return tuple(map(_network, _listed(self.trusted_proxies)))
+        return tuple(map(network, listed(self.trusted_proxies)))
 
 
-def _listed(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
+    """The parts of a list with commas between."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
+def network(text: str) -> IPv4Network | IPv6Network:
+    """A network, or an address as a network of one."""
     return ip_network(text, strict=False)
-
-
-class SettingsError(Exception):
-    """The environment cannot be used; the message lists every variable that is wrong."""
-
-
-class Variable(msgspec.Struct, frozen=True):
-    """A setting as it is documented."""
-
-    name: str
-    field: str
-    default: Any
-    unit: str
-    about: str
-    secret: bool
-    later: bool
-    takes: str
-
-
-def variables() -> list[Variable]:
-    """Every setting, in the order of the class, for documentation and for ``sengol-api check``."""
-    found = []
-    for field in msgspec.structs.fields(Settings):
-        described = next(m for m in reversed(field.type.__metadata__) if m.extra)
-        extra = described.extra
-        found.append(
-            Variable(
-                field.encode_name,
-                field.name,
-                field.default,
-                extra["unit"],
-                described.description or "",
-                extra["secret"],
-                extra["later"],
-                _takes(field.type),
-            ),
-        )
-    return found
-
-
-def _takes(annotation: Any) -> str:  # noqa: ANN401 - any annotation
-    schema = msgspec.json.schema(annotation)
-    if "enum" in schema:
-        return " / ".join(map(str, schema["enum"]))
-    if "pattern" in schema:
-        return next(str(item.extra["says"]) for item in annotation.__metadata__ if item.pattern)
-    if schema["type"] == "integer":
-        low, high = schema.get("minimum"), schema.get("maximum")
-        return f"whole number from {low}" + (f" to {high}" if high is not None else "")
-    return {"boolean": "true / false", "string": "text"}[schema["type"]]
-
-
-def read_environment(folder: Path | None = None) -> dict[str, str]:
-    """The ``.env`` file of a folder (the working one by default), overruled by the environment."""
-    file = (folder or Path.cwd()) / ".env"
-    stored = {key: value for key, value in dotenv_values(file).items() if value is not None} if file.is_file() else {}
-    return {**stored, **os.environ}
-
-
-def load(environment: Mapping[str, str] | None = None, /, **overrides: str | int | None) -> Settings:
-    """Read the settings.
-
-    Args:
-        environment: variables by name; by default those of the process and the ``.env`` file.
-        overrides: values by field name that count more (the command line's); None is no override.
-
-    Raises:
-        SettingsError: with every variable that is wrong, what it got and what it takes.
-    """
-    given = read_environment() if environment is None else environment
-    known = {variable.name: variable for variable in variables()}
-    values: dict[str, Any] = {name: given[name].strip() for name in known if given.get(name, "").strip()}
-    values.update({name.upper(): value for name, value in overrides.items() if value is not None})
-    settings, problems = check(values, Settings, strict=False)
-    wrong = [*_wrong_values(problems, values, known), *_wrong_secret(values), *_wrong_proxies(values), *_wrong_providers(values)]
-    if settings is None or wrong:
-        raise SettingsError(f"{len(wrong)} setting{'s are' if len(wrong) > 1 else ' is'} wrong:\n" + "\n".join(wrong))
-    return settings
-
-
-def _wrong_values(problems: Iterable[Problem], values: Mapping[str, Any], known: Mapping[str, Variable]) -> Iterator[str]:
-    for problem in problems:
-        variable = known[problem.path]
-        got = "(hidden)" if variable.secret else repr(str(values.get(problem.path))[:80])
-        yield f"  {problem.path}: got {got}; takes {variable.takes}" + (f", in {variable.unit}" if variable.unit else "")
-
-
-def _wrong_secret(values: Mapping[str, Any]) -> Iterator[str]:
-    """A secret that guards nothing; in production there is no other to fall back on."""
-    length = len(str(values.get("JWT_SECRET", "")))
-    production = values.get("ENVIRONMENT") == "production"
-    if length < 32 and (length or production):
-        got = f"{length} characters" if length else "nothing"
-        where = "with ENVIRONMENT=production it" if production else "it"
-        yield f"  JWT_SECRET: got {got}; {where} takes at least 32 random characters: openssl rand -base64 48"
-    short = [len(secret) for secret in _listed(str(values.get("JWT_PREVIOUS_SECRETS", ""))) if len(secret) < 32]
-    if short:
-        yield f"  JWT_PREVIOUS_SECRETS: got a key of {short[0]} characters; each takes at least 32"
-
-
-def _wrong_proxies(values: Mapping[str, Any]) -> Iterator[str]:
-    for part in _listed(str(values.get("TRUSTED_PROXIES", ""))):
-        try:
-            _network(part)
-        except ValueError:
-            yield f"  TRUSTED_PROXIES: got {part[:80]!r}; takes addresses or networks, as 10.0.0.0/8 or ::1, with commas between"
-
-
-_PROVIDER: Final = frozenset({"name", "base_url", "api_key", "model", "embedding_model", "organization", "project"})
-
-
-def _wrong_providers(values: Mapping[str, Any]) -> Iterator[str]:
-    """Providers that cannot be read. They hold keys, so nothing of them is shown."""
-    takes = 'a JSON list like [{"name": "second", "base_url": "https://…/v1", "api_key": "…", "model": "…"}]'
-    try:
-        given = msgspec.json.decode(str(values.get("OPENAI_FALLBACKS", "") or "[]"), type=list[dict[str, str]])
-    except msgspec.DecodeError:
-        yield f"  OPENAI_FALLBACKS: got (hidden); takes {takes}"
-        return
-    if any(each.keys() - _PROVIDER or "name" not in each for each in given):
-        yield f"  OPENAI_FALLBACKS: got (hidden); each takes a name, and of {', '.join(sorted(_PROVIDER - {'name'}))} what it needs"
-    if values.get("EMBEDDINGS") == "openai" and not values.get("OPENAI_API_KEY"):
-        yield "  EMBEDDINGS: got 'openai'; it takes an OPENAI_API_KEY as well"
-    database = str(values.get("DATABASE_URL", ""))
-    if values.get("VECTOR_INDEX") == "pgvector" and not database.startswith("postgres"):
-        yield "  VECTOR_INDEX: got 'pgvector'; it takes a DATABASE_URL of PostgreSQL as well"
-
-
-_OURS: Final = re.compile(
-    r"^(OPENAI|DVECDB|D_VECDB|CACHE|CIRCUIT_?BREAKER|JWT|VECTOR|RATE_LIMIT|REQUEST|SHUTDOWN|SLOW|DATA|DATABASE|REDIS|READINESS|"
-    r"TRUSTED|ALLOWED|ADAPTIVE|ENVIRON|LOG)[A-Z_]*$",
-)
-
-
-def suspects(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Variables that look like misspelt settings of ours, each with the nearest right name."""
-    names = [variable.name for variable in variables()]
-    found = []
-    for name in sorted(environment):
-        if name in names or not (_OURS.match(name) or name.upper() in names):
-            continue
-        near = [name.upper()] if name.upper() in names else difflib.get_close_matches(name, names, n=1, cutoff=0.75)
-        if near:
-            found.append((name, near[0]))
-    return found
-
-
-def unused(environment: Mapping[str, str]) -> list[str]:
-    """Settings that are given and that this version does not use yet."""
-    return [variable.name for variable in variables() if variable.later and environment.get(variable.name, "").strip()]

@@ -1,0 +1,43 @@
+"""A new version comes, one replica after the other, while people work."""
+
+import asyncio
+
+from support.cluster import until
+from support.load import Line, Member, Tally, crowd
+
+REQUESTS = 20_000
+USERS = 72
+
+
+async def test_a_rolling_restart_loses_no_request(replicas, a_user, figure):
+    tally = Tally()
+    users = [await a_user() for _ in range(USERS)]
+    members = [Member(Line(replicas.address, user), number, tally) for number, user in enumerate(users)]
+    restarted: list[int] = []
+    codes: list[int | None] = []
+
+    def roll() -> None:
+        for replica in replicas.replicas:
+            before = replica.pid
+            codes.append(replica.drain())
+            replica.start(patience=120)
+            until(replicas.all_up, 60)
+            restarted.append(before)
+
+    async def rolling() -> None:
+        while tally.asked < 500:  # in full swing
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(roll)
+
+    roller = asyncio.create_task(rolling())
+    # Ten of each user's requests in a second are within his limit.
+    await crowd(members, lambda: (roller.done() and tally.asked >= REQUESTS) or len(tally.losses) > 50, pause=0.12)
+    await roller
+    assert tally.losses == []
+    assert tally.asked >= REQUESTS
+    assert codes == [0, 0, 0, 0]
+    assert len({*restarted, *(each.pid for each in replicas.replicas)}) == 8, "every one of the four is another process"
+    figure(
+        f"rolling restart: {tally.asked} requests, {len(tally.losses)} lost, of {dict(tally.routes)}; "
+        f"p50 {tally.quantile(0.5) * 1000:.1f} ms, p99 {tally.quantile(0.99) * 1000:.0f} ms, p99.9 {tally.quantile(0.999) * 1000:.0f} ms"
+    )
