@@ -60,7 +60,7 @@ def scene() -> Iterator[Scene]:
         proxy = stack.enter_context(tcp_proxy(stack.enter_context(fake_dvecdb()).port))
         settings = faults.settings(openai.base_url, proxy.port)
         settings |= {"REDIS_URL": stack.enter_context(valkey_server(folder)).url, "CIRCUIT_BREAKER_TIMEOUT": "30000"}
-        stack.enter_context(faults._environment(settings))  # noqa: SLF001 - a script beside it
+        stack.enter_context(main_job.with_environment(settings))
         address, _, _ = stack.enter_context(main_job.server(folder / "data", "--workers", "2"))
         over = threading.Event()
         people = [threading.Thread(target=_ask, args=(address, number, over)) for number in range(CLIENTS)]

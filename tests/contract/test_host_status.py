@@ -156,11 +156,13 @@ async def test_a_worker_that_fails_to_answer_is_told_apart(make):
 async def test_a_worker_that_is_late_once_is_shown_as_it_was_and_one_that_stays_silent_is_told(make):
     one, two = await make(), await make()
     await one.host.look()
-    two.telemetry.host.offer(STATUS, lambda _: asyncio.Event().wait())
+    release = asyncio.Event()
+    two.telemetry.host.offer(STATUS, lambda _: release.wait())
     one.host._patience = 0.01
     assert [(worker.state, worker.status) for worker in (await one.host.look()).workers] == [("answered", "ok")] * 2
     one.clock.advance(7)
     assert (await one.host.look()).workers[1].state == "silent"
+    release.set()
 
 
 async def test_calls_of_all_workers_are_added_up_by_steps(make):
