@@ -45,12 +45,14 @@ def caches(seen: Seen) -> list[CacheOut]:
     return [one(name) for name in _names(seen, "sengol_cache_entries")]
 
 
-def places(seen: Seen) -> list[PlacesOut]:
-    """What is let in at once: at the door, and to each dependency that has a bulkhead."""
-    return [
-        *_places(seen, "admission", "sengol_admission_turned_away_total"),
-        *_places(seen, "bulkhead", "sengol_bulkhead_rejected_total"),
-    ]
+def admission(seen: Seen) -> list[PlacesOut]:
+    """What is let in at once."""
+    return _places(seen, "admission", "sengol_admission_turned_away_total")
+
+
+def bulkheads(seen: Seen) -> list[PlacesOut]:
+    """What is sent to a dependency at once."""
+    return _places(seen, "bulkhead", "sengol_bulkhead_rejected_total")
 
 
 def _places(seen: Seen, kind: str, turned_away: str) -> list[PlacesOut]:

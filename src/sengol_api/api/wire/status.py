@@ -20,7 +20,7 @@ class ProblemOut(Out):
 
 
 class ServiceOut(Out):
-    """Requests to the API, without health, metrics and pages: per second, the share that failed (5xx), and milliseconds."""
+    """Requests to the API, without health and pages: per second, share that failed (5xx), milliseconds; what is admitted now."""
 
     requests: Series
     failed: Series

@@ -110,7 +110,7 @@ class Seen:
         return tuple(worker for worker in self.workers if worker.state == "answered")
 
 
-PATIENCE: Final = (0.5, 2.0)
+PATIENCE: Final = (1.0, 2.0)
 GRACE: Final = 6.0
 """Seconds since its last answer after which a worker that gives none counts as silent: one that is busy answers the next time."""
 _UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError)
@@ -134,11 +134,11 @@ class HostStatus:
         self._wall: Callable[[], float] = clock.wall
 
     async def look(self) -> Seen:
-        """How the host is now: within about half a second, also when a worker hangs; at a first look, two seconds."""
+        """How the host is now: within a second, also when a worker hangs; at a first look, two seconds."""
         recent = any(0 <= self._wall() - at < GRACE for at, _ in self._last.values())
         patience = self._patience if recent else self._first_patience
         asked = self._telemetry.host.ask(STATUS, {"since": self._timeline.known}, seconds=patience)
-        samples, answers = await asyncio.gather(self._telemetry.everywhere(), asked)
+        samples, answers = await asyncio.gather(self._telemetry.everywhere(seconds=patience), asked)
         now = self._wall()
         workers = tuple(self._read(answer, now) for answer in answers)
         return Seen(now, workers, samples, self._timeline.window(now), self._note_checks(workers, now))

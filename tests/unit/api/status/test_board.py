@@ -208,7 +208,9 @@ def test_what_was_turned_away_is_told_with_its_reasons():
         "sengol_admission_turned_away_total": {("admission.heavy", "full"): 5.0, ("admission.heavy", "waited"): 2.0},
         "sengol_bulkhead_rejected_total": {("dvecdb", "expired"): 1.0},
     }
-    heavy, dvecdb = told(samples=samples, steps=[step]).places
+    answer = told(samples=samples, steps=[step])
+    heavy, dvecdb = answer.places
+    assert answer.service.in_flight == 3
     assert (heavy.limit, heavy.in_flight, heavy.turned_away, heavy.reasons) == (4, 3, 7, {"full": 5, "waited": 2})
     assert (dvecdb.name, dvecdb.turned_away) == ("dvecdb", 1)
 

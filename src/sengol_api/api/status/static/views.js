@@ -107,13 +107,17 @@ function inWords(name, points, words) {
 // Dependencies
 
 export function showDependencies(told, admin) {
-  keyed(
-    byId("dependencies"),
-    told.dependencies,
-    (each) => each.name,
-    (each) => makeCard(each, admin),
-    (part, each) => updateCard(part, each, told),
-  );
+  const show = (place, dependencies) =>
+    keyed(
+      byId(place),
+      dependencies,
+      (each) => each.name,
+      (each) => makeCard(each, admin),
+      (part, each) => updateCard(part, each, told),
+    );
+  // Those without a circuit breaker have little to show: beside the others they would be mostly empty.
+  show("checks", told.dependencies.filter((each) => each.calls === null));
+  show("dependencies", told.dependencies.filter((each) => each.calls !== null));
 }
 
 function makeCard(dependency, admin) {
