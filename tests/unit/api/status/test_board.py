@@ -160,6 +160,12 @@ def test_a_change_that_came_to_several_workers_at_once_is_one_and_the_latest_is_
     assert [(change.state, change.workers) for change in changes] == [("CLOSED", [2]), ("CLOSED", [1]), ("OPEN", [1, 2])]
 
 
+def test_a_breaker_that_flaps_within_a_moment_has_each_of_its_changes():
+    flaps = {"dvecdb": (changed(-9, "CLOSED", "OPEN"), changed(-8.5, "OPEN", "CLOSED"), changed(-8, "CLOSED", "OPEN"))}
+    changes = told(worker(breakers={"dvecdb": breaker("OPEN")}, changes=flaps)).dependencies[-1].breaker.changes
+    assert [(change.state, change.workers) for change in changes] == [("OPEN", [1]), ("CLOSED", [1]), ("OPEN", [1])]
+
+
 # --- figures
 
 
