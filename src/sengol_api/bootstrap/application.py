@@ -5,12 +5,9 @@ import ctypes
 import gc
 import logging
 import os
-import sys
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from starlette.types import ASGIApp
 
@@ -19,6 +16,7 @@ from sengol_api.api.services import ApiOptions, Services
 from sengol_api.bootstrap.corpus import prepare
 from sengol_api.bootstrap.database import start_failure
 from sengol_api.bootstrap.services import open_services
+from sengol_api.bootstrap.threads import work_aside
 from sengol_api.data_dir import StartError
 from sengol_api.observability.host import Host
 from sengol_api.observability.logging import configure as configure_logging
@@ -31,7 +29,6 @@ from sengol_api.ops.watchdog import PATIENCE, LoopWatch
 from sengol_api.review.errors import AppError, DatabaseError
 from sengol_api.settings import Settings, load, read_environment
 
-SWITCH_SECONDS: Final = 0.0005
 _log = logging.getLogger(__name__)
 
 
@@ -53,16 +50,6 @@ def _settle() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other allocators do it by themselves
     if trim is not None:
         trim(0)
-
-
-def work_aside() -> None:
-    """Let this process work out one thing at a time, beside its event loop, and never keep the loop waiting for long.
-
-    Threads of Python take turns. With several at work the loop, which needs its turn after each of a request's steps, stands behind all
-    of them each time, and no work is done sooner for it. (decision 20)
-    """
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="work"))
-    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def stand_in_order(drain: Drain, *, supervised: bool, patience: float = PATIENCE) -> None:
