@@ -14,7 +14,7 @@ from sengol_api.ops.drain import Drain
 from sengol_api.ops.health import Dependency, Health
 from sengol_api.ops.status.host import HostStatus
 from sengol_api.ops.status.worker import STATUS, WorkerStatus
-from sengol_api.resilience import CircuitBreaker, Registry
+from sengol_api.resilience import CircuitBreaker, RateLimit, Registry
 from sengol_api.resilience.testing import ManualClock
 
 
@@ -111,6 +111,12 @@ async def test_a_breaker_that_flaps_for_days_leaves_no_more_than_its_last_change
         await one.fail()
         one.search["circuit_breaker"].reset()
     assert len((await one.host.look()).workers[0].changes["dvecdb"]) == 20
+
+
+async def test_a_rate_limit_says_who_counts_it(make):
+    one = await make(alone=True)
+    one.registry.pipeline("limit.requests", RateLimit(rate=1))
+    assert (await one.host.look()).workers[0].stores == {"limit.requests": "none"}
 
 
 async def test_a_breaker_that_two_pipelines_share_is_one(make):

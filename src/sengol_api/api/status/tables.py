@@ -1,6 +1,6 @@
 """Caches, places, rungs, limits, models and workers, as they stand and as they were within the last five minutes."""
 
-from typing import Final
+from typing import Final, Literal
 
 from sengol_api.api.ops_present import milliseconds
 from sengol_api.api.status.breakers import epoch
@@ -88,17 +88,21 @@ def rungs(seen: Seen) -> list[RungOut]:
 def limits(seen: Seen) -> list[LimitOut]:
     """The rate limits by name."""
     recent = seen.window.by_label("sengol_rate_limit_calls_total")
-    stores = seen.samples.get("sengol_rate_limit_store_away", {})
     return [
         LimitOut(
             name=name,
             allowed=round(recent.get((name, "allowed"), 0.0)),
             refused=round(recent.get((name, "rejected"), 0.0)),
             keys=round(value(seen, "sengol_rate_limit_keys", (name,))),
-            shared=(name,) in stores and not stores[name,],
+            store=_store(seen, name),
         )
         for name in _names(seen, "sengol_rate_limit_keys")
     ]
+
+
+def _store(seen: Seen, name: str) -> Literal["none", "shared", "away"]:
+    told = {worker.stores.get(name) for worker in seen.answered}
+    return "away" if "away" in told else "shared" if "shared" in told else "none"
 
 
 def models(seen: Seen) -> list[ModelOut]:

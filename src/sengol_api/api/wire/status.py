@@ -134,13 +134,13 @@ class RungOut(Out):
 
 
 class LimitOut(Out):
-    """A rate limit, and who counts it."""
+    """A rate limit; without a store each process counts by itself, and so it does while the store is away."""
 
     name: str
     allowed: int
     refused: int
     keys: int
-    shared: bool
+    store: Literal["none", "shared", "away"]
 
 
 class ModelOut(Out):

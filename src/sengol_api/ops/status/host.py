@@ -72,6 +72,7 @@ class Worker:
         phase: serving, draining, stopping or cutting.
         lag: longest lag of its event loop within a minute, in seconds.
         status: of its dependencies: ok, degraded or down; None before the first answer of theirs.
+        stores: of its rate limits: none, shared, or away while it counts by itself.
     """
 
     place: int
@@ -84,6 +85,7 @@ class Worker:
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     background: Mapping[str, Work] = field(default_factory=dict)
+    stores: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,5 +188,6 @@ def _worker(place: int, told: Mapping[str, Any]) -> Worker:
             for name, each in told["breakers"].items()
         },
         changes={name: tuple(Change(*each) for each in changes) for name, changes in told["changes"].items()},
+        stores=dict(told["stores"]),
         background={name: Work(**each) for name, each in told["background"].items()},
     )

@@ -13,7 +13,7 @@ from sengol_api.ops.drain import Drain
 from sengol_api.ops.health import Check, Health, Report
 from sengol_api.ops.status.changes import Changes
 from sengol_api.ops.status.trail import Trail
-from sengol_api.resilience import CircuitChanged, Registry
+from sengol_api.resilience import CircuitChanged, RateLimit, Registry
 from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot
 from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
 
@@ -95,6 +95,7 @@ class WorkerStatus:
             # One that several pipelines share goes by the pipeline that made it, as its events do.
             "breakers": {each.site.pipeline: _breaker(each.snapshot()) for each in self._registry.breakers().values()},
             "changes": self._changes.to_json(),
+            "stores": {name: limits[0].snapshot().store for name, limits in self._registry.policies(RateLimit.kind).items()},
             "background": {
                 name: {"state": str(work.state), "failures": work.failures_in_a_row, "error": work.last_error}
                 for name, work in self._background.snapshot().items()

@@ -94,7 +94,6 @@ def test_background_work_that_fails_again_and_again_is_told():
 
 def test_stores_that_are_away_overload_and_chaos_are_told():
     samples = {
-        "sengol_rate_limit_store_away": {("limit.requests",): 2.0},
         "sengol_rate_limit_keys": {("limit.requests",): 3.0},
         "sengol_cache_tier_away": {("review",): 1.0},
         "sengol_chaos_enabled": {("dvecdb",): 1.0},
@@ -102,7 +101,7 @@ def test_stores_that_are_away_overload_and_chaos_are_told():
         "sengol_admission_overloaded": {("admission.heavy",): 1.0},
         "sengol_admission_queued": {("admission.heavy", "batch"): 7.0, ("admission.heavy", "interactive"): 2.0},
     }
-    answer = told(samples=samples)
+    answer = told(worker(stores={"limit.requests": "away"}), samples=samples)
     assert {about for _, about in problems(answer)} == {"rate limits", "caches", "chaos", "admission.heavy"}
     assert "9 wait" in next(each.text for each in answer.problems if each.about == "admission.heavy")
     assert answer.status == "ok"
@@ -234,9 +233,9 @@ def test_rungs_limits_and_models_are_told_for_five_minutes_and_in_all():
         "sengol_model_tokens_total": {("gpt-4o", "input"): 50.0},
         "sengol_model_cost_dollars_total": {("gpt-4o",): 0.25},
     }
-    answer = told(samples=samples, steps=[step])
+    answer = told(worker(stores={"limit.requests": "shared"}), samples=samples, steps=[step])
     assert [(rung.served, rung.recent, rung.total) for rung in answer.rungs] == [("evidence", 7, 7), ("fresh", 0, 90)]
-    assert [(limit.allowed, limit.refused, limit.shared) for limit in answer.limits] == [(9, 1, False)]
+    assert [(limit.allowed, limit.refused, limit.store) for limit in answer.limits] == [(9, 1, "shared")]
     priced, unpriced = answer.models
     assert (priced.input, priced.input_total, priced.cost, priced.cost_total) == (50, 1000, 0.25, 1.5)
     assert (unpriced.cost, unpriced.cost_total) == (None, None)

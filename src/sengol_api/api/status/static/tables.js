@@ -71,7 +71,7 @@ const TABLES = [
       ["Allowed", (row) => short(row.allowed)],
       ["Refused", (row) => short(row.refused)],
       ["Subjects", (row) => short(row.keys)],
-      ["Counted by", (row) => (row.shared ? "all replicas" : "each process")],
+      ["Counted by", (row) => (row.store === "shared" ? "all replicas" : "each process")],
     ],
   },
   {

@@ -219,7 +219,7 @@ function updateBreaker(part, breaker, told) {
   if (breaker.retryAfter !== null) words.push(`next probe in ${span(breaker.retryAfter)}`);
   if (breaker.state === "CLOSED" && breaker.failures)
     words.push(`${breaker.failures} recent ${breaker.failures === 1 ? "failure" : "failures"}`);
-  if (breaker.refused) words.push(`${short(breaker.refused)} calls refused`);
+  if (breaker.refused) words.push(`${short(breaker.refused)} ${breaker.refused === 1 ? "call" : "calls"} refused`);
   text(part.standing, `Circuit breaker ${words.join(" · ")}`);
   const seconds = told.step * told.service.requests.length;
   draw.plotStrip(part.strip, breaker.lanes, seconds, `Circuit breaker of ${breaker.name}, last five minutes: ${words[0]}`);
