@@ -57,6 +57,19 @@ def test_each_cool_down_costs_one_call_and_a_paid_bill_serves_all_who_ask_then()
     run_virtual(main)
 
 
+def test_an_account_that_has_answered_is_doubted_when_its_quota_is_spent():
+    async def main(clock):
+        sdk = FakeSdk(Said(), after(0.3, QUOTA), after(0.3, Said()))
+        client = client_over(clock, sdk)
+        await client.chat_completion(question(0))
+        with pytest.raises(QuotaError):
+            await client.chat_completion(question(1))
+        await asyncio.sleep(60.1)
+        assert [each.source for each in await three(client, 10)] == ["fresh"] * 3, "two wait for the probe"
+
+    run_virtual(main)
+
+
 def test_the_others_go_as_soon_as_the_first_is_answered():
     async def main(clock):
         client = client_over(clock, FakeSdk(after(0.4, Said())))
