@@ -52,10 +52,11 @@ def bounded(inner: AsyncCall, owner: Limited, site: Site) -> AsyncCall:
 
     async def call(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         limit = owner.limit
-        by_deadline = False
+        ends_it = None  # the deadline, when it ends before the limit
         deadline = current()
         if deadline is not None:
             limit, by_deadline = shorter(limit, deadline.remaining(), site)
+            ends_it = deadline if by_deadline else None
         started = now()
         result: list[Any] = [None]
         work = begin(result, function, args, kwargs)
@@ -75,9 +76,9 @@ def bounded(inner: AsyncCall, owner: Limited, site: Site) -> AsyncCall:
         except asyncio.CancelledError as error:
             if not expiry.claim():
                 raise
-            owner.cut(limit, by_deadline=by_deadline)
-            hurried = deadline is not None and by_deadline and limit < deadline.total / 2
-            raise TimedOut(site.pipeline, site.policy, limit, by_deadline=by_deadline, hurried=hurried) from error
+            owner.cut(limit, by_deadline=ends_it is not None)
+            hurried = ends_it is not None and limit < ends_it.total / 2
+            raise TimedOut(site.pipeline, site.policy, limit, by_deadline=ends_it is not None, hurried=hurried) from error
         finally:
             expiry.disarm()
         return result[0]
@@ -108,7 +109,11 @@ _COROUTINE = types.CoroutineType
 def _begin(
     result: list[Any], function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, None]:
-    work: Any = function(*args, **kwargs)
+    try:
+        work: Any = function(*args, **kwargs)
+    except TypeError:
+        _see_that_it_is_callable(function)
+        raise
     if type(work) is not _COROUTINE:
         work = _awaited(function, work)
     result[0] = yield from work
@@ -140,13 +145,21 @@ def resumed(work: Generator[Any, Any, None], waiting: Any) -> Generator[Any, Any
 
 def start(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
     """The end of every chain: call the function, and see that what it gives can be awaited."""
-    work = function(*args, **kwargs)
+    try:
+        work = function(*args, **kwargs)
+    except TypeError:
+        _see_that_it_is_callable(function)
+        raise
     return work if type(work) is _COROUTINE else _awaited(function, work)
 
 
 def start_sync(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The end of every chain of plain functions."""
-    result = function(*args, **kwargs)
+    try:
+        result = function(*args, **kwargs)
+    except TypeError:
+        _see_that_it_is_callable(function)
+        raise
     if type(result) is _COROUTINE:
         result.close()
         raise _misused(function, "is a coroutine function", "await call() instead of call_sync()")
@@ -166,6 +179,15 @@ def _awaited(function: Callable[..., Any], work: Any) -> Coroutine[Any, Any, Any
 
 def _misused(function: Callable[..., Any], what: str, instead: str) -> TypeError:
     return TypeError(f"{name_of(function)} {what}: {instead}")
+
+
+def _see_that_it_is_callable(function: Any) -> None:
+    """A common slip: ``call(query(vector))``, where ``call(query, vector)`` is meant."""
+    if callable(function):
+        return
+    if inspect.iscoroutine(function):
+        function.close()
+    raise TypeError(f"{function!r} cannot be called: give the function and its arguments apart, as call(query, vector)") from None
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -3,9 +3,10 @@
 import asyncio
 import threading
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Clock(Protocol):
     """Where a policy gets its time from. All decisions use :meth:`now`; :meth:`wall` is for display only."""
 

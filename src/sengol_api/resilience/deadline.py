@@ -85,7 +85,6 @@ class deadline:  # noqa: N801 - read as a word, "with deadline(2.0)"
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         _current.set(self._outer)
         self._entered = False
-        self._outer = None
         suspended, self._suspended = self._suspended, []
         for each in suspended:
             each._resume()  # noqa: SLF001 - of its own class

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from sengol_api.resilience.counter import Counter
-from sengol_api.resilience.errors import Rejected
+from sengol_api.resilience.errors import OptionsError, Rejected
+from sengol_api.resilience.options import FUNCTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,12 @@ class Events:
         return self._errors.value
 
     def subscribe(self, listener: Listener, *types: type[Event]) -> Callable[[], None]:
-        """Call ``listener`` with every event of these types (of all types when none is given), until the answer is called."""
+        """Call ``listener`` with every event of these types (of all types when none is given), until the answer is called.
+
+        Raises:
+            OptionsError: the listener is no plain function, or a type is none of an event.
+        """
+        check(listener, types)
         entry = (listener, types or (Event,))
         with self._lock:
             self._listeners += (entry,)
@@ -88,6 +94,22 @@ class Events:
                 except Exception as error:  # noqa: BLE001 - whatever a listener does, the call goes on
                     self._errors.add()
                     report(error, f"a listener to the events of pipeline {event.pipeline!r} raised", listener)
+
+
+def check(listener: object, types: tuple[object, ...]) -> None:
+    """Refuse what cannot be told of events.
+
+    Raises:
+        OptionsError: the listener is no plain function, or a type is none of an event.
+    """
+    problems = [] if FUNCTION.accepts(listener) else [f"listener={listener!r} is not allowed, it takes {FUNCTION.words}"]
+    problems += [
+        f"{each!r} is no type of event, as CircuitChanged is one"
+        for each in types
+        if not (isinstance(each, type) and issubclass(each, Event))
+    ]
+    if problems:
+        raise OptionsError("subscribe", problems)
 
 
 def report(error: BaseException, what: str, where: object) -> None:

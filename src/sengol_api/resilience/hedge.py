@@ -9,7 +9,7 @@ from sengol_api.resilience.attempt import ENDED, begin_link, resumed
 from sengol_api.resilience.budget import Budget, RetryBudget
 from sengol_api.resilience.counter import Counter
 from sengol_api.resilience.events import Event, report
-from sengol_api.resilience.options import NO, Allowed, above, at_least, between, option, whole
+from sengol_api.resilience.options import NO, Allowed, above, at_least, between, is_plain, option, whole
 from sengol_api.resilience.policy import AsyncCall, Policy, PolicyOptions, Site, SyncCall
 from sengol_api.resilience.quantile import LatencyQuantiles, ObservedQuantile
 from sengol_api.resilience.race import Race, Task
@@ -19,8 +19,8 @@ _CENSORED = 1.25
 Idempotent = bool | Callable[[tuple[Any, ...], dict[str, Any]], bool]
 
 _IDEMPOTENT = Allowed(
-    "True where a second call does no harm, or a function of (args, kwargs) that says so: a hedge makes calls twice",
-    lambda value: value is True or callable(value),
+    "True where a second call does no harm, or a plain function of (args, kwargs) that says so: a hedge makes calls twice",
+    lambda value: value is True or is_plain(value),
 )
 
 

@@ -1,10 +1,12 @@
 """Who looks on at calls: to measure them, or to trace them."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from sengol_api.resilience.errors import OptionsError
 from sengol_api.resilience.policy import AsyncCall, SyncCall
 
 
+@runtime_checkable
 class Instrument(Protocol):
     """Gives links that a pipeline puts around its whole chain, and around each attempt.
 
@@ -31,3 +33,13 @@ class Instrument(Protocol):
     def around_attempts_sync(self, pipeline: str, inner: SyncCall) -> SyncCall:
         """The same for plain functions."""
         ...
+
+
+def check(given: object) -> None:
+    """Refuse what is no instrument.
+
+    Raises:
+        OptionsError: it lacks a method.
+    """
+    if not isinstance(given, Instrument):
+        raise OptionsError("instrument", [f"{given!r} is not allowed, it takes an object with the methods of Instrument"])

@@ -1,6 +1,7 @@
 """Options as data: default, allowed range, unit and meaning of each in one place."""
 
 import dataclasses
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,9 +62,14 @@ def instance(*types: type) -> Allowed:
     return Allowed(f"{article} {names}", lambda value: isinstance(value, types))
 
 
+def is_plain(value: object) -> bool:
+    """Whether it can be called for an answer: a coroutine function gives a coroutine, which is true whatever it would say."""
+    return callable(value) and not any(map(inspect.iscoroutinefunction, (value, type(value).__call__)))
+
+
 YES, NO = True, False
 YES_OR_NO = instance(bool)
-FUNCTION = Allowed("a function", callable)
+FUNCTION = Allowed("a plain function", is_plain)
 
 
 def option(default: Any, allowed: Allowed, meaning: str, unit: str = "") -> Any:

@@ -12,6 +12,9 @@ _WHY_NOT: dict[tuple[str, str], str] = {
     ("bulkhead", "cache"): "values that the cache has would take places from calls that need them",
     ("adaptive_limit", "cache"): "answers of the cache would be taken for the speed of the service behind it",
     ("adaptive_timeout", "cache"): "answers of the cache would be taken for the speed of the service behind it",
+    ("adaptive_limit", "bulkhead"): "the wait for a place would be taken for the speed of the service; put the bulkhead outside",
+    ("adaptive_timeout", "bulkhead"): "the wait for a place would be taken for the speed of the service; put the bulkhead outside",
+    ("adaptive_timeout", "admission"): "the wait in line would be taken for the speed of the service; put the admission outside",
     ("hedge", "cache"): "callers with the same key share one call, so the second one would win nothing",
     ("circuit_breaker", "retry"): "calls that are between attempts would go on against an open breaker; put the retry outside",
     ("bulkhead", "retry"): "a call would hold its place while it sleeps between attempts; put the retry outside",
@@ -30,6 +33,7 @@ _WHY_NOT: dict[tuple[str, str], str] = {
     ("adaptive_limit", "hedge"): "the second call would run in the place of the first, over the limit; put the hedge outside",
 }
 _MANY = {"timeout", "fallback"}
+_LIMITS = {"timeout": ("seconds", "seconds"), "adaptive_timeout": ("min_timeout", "max_timeout")}
 
 
 def contradictions(policies: Sequence[tuple[str, object]]) -> Iterator[str]:
@@ -47,8 +51,30 @@ def contradictions(policies: Sequence[tuple[str, object]]) -> Iterator[str]:
                 yield f"chaos outside of {inner_kind} makes no sense: the faults would not reach it; put chaos last"
             elif kind == inner_kind and kind not in _MANY:
                 yield f"two of {kind} make no sense: take one"
-            elif kind == inner_kind == "timeout" and getattr(inner_options, "seconds", 0) >= getattr(options, "seconds", 0):
-                yield (
-                    f"the inner timeout of {getattr(inner_options, 'seconds', 0):g} s would never fire "
-                    f"inside of one of {getattr(options, 'seconds', 0):g} s: make it shorter"
-                )
+            else:
+                yield from _never(kind, options, inner_kind, inner_options)
+
+
+def _never(kind: str, options: object, inner_kind: str, inner_options: object) -> Iterator[str]:
+    """What would never happen, because a time limit ends before it."""
+    longest, inner_shortest = _limit(kind, options, 1), _limit(inner_kind, inner_options, 0)
+    if longest is not None and inner_shortest is not None and inner_shortest >= longest:
+        inner = inner_kind.replace("_", " ")
+        yield f"the inner {inner} of {inner_shortest:g} s would never fire inside of one of {longest:g} s: make it shorter"
+    if kind == "hedge":
+        yield from _no_hedge(options, inner_kind, inner_options)
+    if inner_kind == "hedge":
+        yield from _no_hedge(inner_options, kind, options)
+
+
+def _no_hedge(hedge: object, kind: str, options: object) -> Iterator[str]:
+    delay, limit = getattr(hedge, "delay", None), _limit(kind, options, 1)
+    if delay is not None and limit is not None and delay >= limit:
+        what = kind.replace("_", " ")
+        yield f"a hedge after {delay:g} s would never start, since the {what} ends a call at {limit:g} s: make it shorter"
+
+
+def _limit(kind: str, options: object, which: int) -> float | None:
+    """The shortest (0) or longest (1) limit of a policy; None for one that limits no time."""
+    limit: float | None = getattr(options, _LIMITS[kind][which], None) if kind in _LIMITS else None
+    return limit

@@ -13,7 +13,7 @@ from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
 from sengol_api.resilience.deadline import remaining
 from sengol_api.resilience.errors import OptionsError
 from sengol_api.resilience.events import Event, Events, Listener
-from sengol_api.resilience.instrument import Instrument
+from sengol_api.resilience.instrument import Instrument, check
 from sengol_api.resilience.options import Allowed
 from sengol_api.resilience.order import contradictions
 from sengol_api.resilience.policy import AsyncCall, Policy, PolicyOptions, Site, SyncCall
@@ -47,7 +47,7 @@ class Pipeline:
         random: where they get chance from.
 
     Raises:
-        OptionsError: an order of policies that makes no sense.
+        OptionsError: something that is none of these, or an order of policies that makes no sense.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Pipeline:
         given: list[Any] = list(policies)
         named = _NAME.accepts(name)
         problems = [] if named else [f"name={name!r} is not allowed, it takes {_NAME.words}"]
+        problems += _not(Clock, clock=clock) + _not(Random, random=random)
         problems += [_no_policy(each) for each in given if not isinstance(each, PolicyOptions | Policy)]
         problems = problems or list(contradictions([(each.kind, getattr(each, "options", each)) for each in given]))
         if problems:
@@ -200,7 +201,11 @@ class Pipeline:
 
         Returns:
             what ends that when it is called.
+
+        Raises:
+            OptionsError: it lacks a method of an instrument.
         """
+        check(instrument)
         entry = (instrument,)  # the same one may come twice
         with self._relinking:
             self._instruments += (entry,)
@@ -243,7 +248,14 @@ def _what_runs(function: Callable[..., Any]) -> Callable[..., Any]:
     return type(function).__call__
 
 
+def _not(kind: type, **given: Any) -> list[str]:
+    wanted = f"it takes an object with the methods of {kind.__name__}"
+    return [f"{name}={value!r} is not allowed, {wanted}" for name, value in given.items() if not isinstance(value, kind)]
+
+
 def _no_policy(given: Any) -> str:
+    if isinstance(given, Pipeline):
+        return f"{given.name!r} is a pipeline and no policy: call one inside of the other, or share policies, as pipeline['retry']"
     if isinstance(given, type) and issubclass(given, PolicyOptions):
         return f"{given.__name__} is the class of a policy's options: write {given.__name__}()"
     return f"{given!r} is no policy"

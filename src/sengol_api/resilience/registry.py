@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
+from sengol_api.resilience import events
 from sengol_api.resilience.breaker.policy import CircuitBreakerPolicy
 from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
 from sengol_api.resilience.errors import OptionsError
 from sengol_api.resilience.events import Event, Listener
-from sengol_api.resilience.instrument import Instrument
+from sengol_api.resilience.instrument import Instrument, check
 from sengol_api.resilience.pipeline import Pipeline
 from sengol_api.resilience.policy import Policy, PolicyOptions
 
@@ -51,8 +52,10 @@ class Registry:
         """Keep a pipeline under its name.
 
         Raises:
-            OptionsError: the name is taken.
+            OptionsError: the name is taken, or it is no pipeline.
         """
+        if not isinstance(pipeline, Pipeline):
+            raise OptionsError("Registry", [f"{pipeline!r} is no pipeline"])
         with self._lock:
             if pipeline.name in self._pipelines:
                 problem = f"name={pipeline.name!r} is taken; remove that pipeline first, or take another name"
@@ -108,7 +111,11 @@ class Registry:
 
         Returns:
             what ends that when it is called.
+
+        Raises:
+            OptionsError: the listener is no plain function, or a type is none of an event.
         """
+        events.check(listener, types)
         return self._follow(lambda pipeline: pipeline.subscribe(listener, *types))
 
     def instrument(self, instrument: Instrument) -> Callable[[], None]:
@@ -116,7 +123,11 @@ class Registry:
 
         Returns:
             what ends that when it is called.
+
+        Raises:
+            OptionsError: it lacks a method of an instrument.
         """
+        check(instrument)
         return self._follow(lambda pipeline: pipeline.instrument(instrument))
 
     def _follow(self, begin: Callable[[Pipeline], Callable[[], None]]) -> Callable[[], None]:

@@ -144,10 +144,11 @@ class RetryPolicy(Policy[Retry]):
                         if delay is None:
                             raise
                     else:
-                        if options.retry_on_result is None:
+                        decide = options.retry_on_result
+                        if decide is None:
                             return result
                         series = series or Series(self, options, before)
-                        delay = series.after_result(result)
+                        delay = series.after_result(decide, result)
                         if delay is None:
                             return result
                     with series:
@@ -179,10 +180,11 @@ class RetryPolicy(Policy[Retry]):
                         if delay is None:
                             raise
                     else:
-                        if options.retry_on_result is None:
+                        decide = options.retry_on_result
+                        if decide is None:
                             return result
                         series = series or Series(self, options, before)
-                        delay = series.after_result(result)
+                        delay = series.after_result(decide, result)
                         if delay is None:
                             return result
                     with series:

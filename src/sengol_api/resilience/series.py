@@ -1,5 +1,6 @@
 """The attempts of one call that failed, and what follows from them: another one, or why there is none."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sengol_api.resilience.backoff import exponential, jittered
@@ -55,10 +56,9 @@ class Series:
             return None
         return self._next(error, hint, free=rejected)
 
-    def after_result(self, result: Any) -> float | None:
+    def after_result(self, decide: Callable[[Any], bool], result: Any) -> float | None:
         """Seconds until the next attempt, or None when the result stands."""
-        decide = self.options.retry_on_result
-        if decide is None or not self.policy.judge(decide, result):
+        if not self.policy.judge(decide, result):
             return None
         return self._next(None, None, free=False)
 

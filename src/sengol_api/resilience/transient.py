@@ -2,12 +2,11 @@
 
 import asyncio
 import errno
-import inspect
 import socket
 from collections.abc import Callable
 
 from sengol_api.resilience.errors import Rejected
-from sengol_api.resilience.options import Allowed
+from sengol_api.resilience.options import Allowed, is_plain
 
 ErrorPredicate = Callable[[BaseException], bool]
 ErrorTypes = type[BaseException] | tuple[type[BaseException], ...] | ErrorPredicate
@@ -62,11 +61,11 @@ def as_predicate(errors: ErrorTypes) -> ErrorPredicate:
 
 
 ERRORS = Allowed(
-    "an exception type, a tuple of them, or a function of the error",
+    "an exception type, a tuple of them, or a plain function of the error",
     lambda value: (
         issubclass(value, BaseException)
         if isinstance(value, type)
-        else (callable(value) and not inspect.iscoroutinefunction(value))  # what that gives is true, whatever it would say
+        else is_plain(value)
         or (isinstance(value, tuple) and all(isinstance(each, type) and issubclass(each, BaseException) for each in value))
     ),
 )

@@ -10,26 +10,8 @@ from sengol_api.resilience import CircuitBreaker, DeadlineExceeded, OptionsError
 from sengol_api.resilience.adaptive_timeout import AdaptiveTimeout, LimitMoved
 from sengol_api.resilience.testing import ManualClock, Script, VirtualLoop, after, hang, run_virtual
 from sengol_api.resilience.timeout import AttemptLate, AttemptTimedOut
-
-
-def pipeline(clock, **options):
-    return Pipeline("upstream", AdaptiveTimeout(**options), clock=clock)
-
-
-def limit(upstream):
-    return upstream.snapshot()["adaptive_timeout"].limit
-
-
-async def calls(upstream, seconds, times, pause=0.0):
-    """So many calls of a service that takes so long; how many were cut."""
-    cut = 0
-    for _ in range(times):
-        try:
-            await upstream.call(asyncio.sleep, seconds)
-        except TimedOut:
-            cut += 1
-        await asyncio.sleep(pause)
-    return cut
+from support.threads import in_threads
+from support.toolkit.adaptive_timeouts import calls, limit, pipeline
 
 
 def test_the_limit_is_the_quantile_times_the_factor():
@@ -97,73 +79,6 @@ def test_a_steady_long_tail_does_not_make_the_limit_drift():
         settled = seen[500:]
         assert min(settled) > 0.7  # 2 * 0.1 * e ** 1.645 = 1.04
         assert max(settled) < 1.5
-
-    run_virtual(main)
-
-
-def test_calls_with_little_time_left_do_not_make_the_service_look_fast():
-    async def main(loop):
-        upstream = pipeline(loop)
-        await calls(upstream, 0.5, 30)
-        for _ in range(200):
-            with pytest.raises(TimedOut), deadline(0.01, clock=loop):
-                await upstream.call(asyncio.sleep, 0.5)
-        child = asyncio.create_task(hurried(loop, upstream, 0.01, 200))
-        await child
-        await asyncio.sleep(1.0)
-        assert limit(upstream) == pytest.approx(1.0, rel=0.03)
-        assert upstream.snapshot()["adaptive_timeout"].samples == 30
-
-    run_virtual(main)
-
-
-async def hurried(loop, upstream, seconds, times):
-    """Calls in tasks that inherit a deadline: the policy itself has to keep it."""
-    for _ in range(times):
-        with deadline(seconds, clock=loop):
-            task = asyncio.create_task(upstream.call(Script(hang)))
-        with pytest.raises(TimedOut) as error:
-            await task
-        assert error.value.by_deadline
-
-
-def test_calls_with_little_time_left_teach_nothing_while_nothing_is_known():
-    async def main(loop):
-        upstream = pipeline(loop, min_samples=1)
-        await hurried(loop, upstream, 0.2, 50)
-        assert limit(upstream) == 30.0
-
-    run_virtual(main)
-
-
-def test_a_cut_by_the_deadline_that_took_longer_than_the_service_was_known_to_widens_the_limit():
-    async def main(loop):
-        upstream = pipeline(loop)
-        await calls(upstream, 0.5, 30)
-        await hurried(loop, upstream, 0.8, 10)
-        assert limit(upstream) == pytest.approx(1.6, rel=0.05)
-        await hurried(loop, upstream, 0.8, 200)
-        assert limit(upstream) == pytest.approx(1.6, rel=0.05), "they go on counting, and drift nowhere"
-        assert upstream.snapshot()["adaptive_timeout"].samples > 50
-
-    run_virtual(main)
-
-
-def test_fast_errors_and_cancelled_calls_do_not_make_the_service_look_fast():
-    async def main(loop):
-        upstream = pipeline(loop)
-        await calls(upstream, 0.5, 30)
-        for _ in range(300):
-            with pytest.raises(ConnectionError):
-                await upstream.call(Script(after(0.001, ConnectionError())))
-            task = asyncio.create_task(upstream.call(Script(hang)))
-            await asyncio.sleep(0.001)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        assert limit(upstream) == pytest.approx(1.0, rel=0.03)
-        snapshot = upstream.snapshot()["adaptive_timeout"]
-        assert (snapshot.timed_out, snapshot.samples) == (0, 30)
 
     run_virtual(main)
 
@@ -287,11 +202,7 @@ def test_eight_threads_share_what_they_learn():
         for _ in range(500):
             upstream.call_sync(int)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    assert in_threads(*[work] * 8) == [None] * 8
     clock.advance(1.0)
     snapshot = upstream.snapshot()["adaptive_timeout"]
     assert (snapshot.samples, snapshot.limit) == (4000, 0.1)

@@ -221,7 +221,7 @@ def test_eight_threads_meet_as_many_faults_as_one():
         ({"latency": -1}, "latency=-1 is not allowed, it takes a number of at least 0, or two of them"),
         ({"latency": (1.0,)}, "is not allowed"),
         ({"latency": (3.0, 1.0)}, r"latency=\(3.0, 1.0\) has its shortest delay above its longest"),
-        ({"fault": ConnectionError()}, "is not allowed, it takes a function"),
+        ({"fault": ConnectionError()}, "is not allowed, it takes a plain function"),
         ({"enabled": 1}, "enabled=1 is not allowed"),
         ({"seed": -1}, "seed=-1 is not allowed"),
     ],

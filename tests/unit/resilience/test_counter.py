@@ -1,22 +1,7 @@
 """A counter is exact, whoever counts and whoever reads."""
 
-import threading
-
 from sengol_api.resilience.counter import Counter
-
-
-def in_threads(work, number=8):
-    barrier = threading.Barrier(number)
-
-    def run():
-        barrier.wait()
-        work()
-
-    threads = [threading.Thread(target=run) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+from support.threads import in_threads
 
 
 def test_a_new_counter_is_zero():
@@ -40,6 +25,6 @@ def test_eight_threads_lose_no_count_while_others_read():
             if number % 100 == 0:
                 seen.append(counter.value)
 
-    in_threads(work)
+    assert in_threads(*[work] * 8) == [None] * 8
     assert counter.value == 40_000
     assert all(0 < value <= 40_000 for value in seen)

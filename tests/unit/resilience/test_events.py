@@ -12,7 +12,9 @@ from sengol_api.resilience import (
     CircuitBreaker,
     CircuitOpen,
     DeadlineExceeded,
+    OptionsError,
     Pipeline,
+    Registry,
     TimedOut,
     Timeout,
     deadline,
@@ -24,6 +26,10 @@ from sengol_api.resilience.timeout import AttemptTimedOut
 
 def event(kind=Event, **fields):
     return kind(pipeline="search", policy="gate", at=0.0, **fields)
+
+
+async def hang_up(event):
+    """A coroutine that nobody would await."""
 
 
 @pytest.fixture
@@ -53,6 +59,33 @@ def test_nobody_is_asked_for_an_event_that_nobody_wants():
     assert not events.wants(AttemptTimedOut)
     unsubscribe()
     assert not events.wants(CallRejected)
+
+
+@pytest.mark.parametrize("subscriber", [Events(), Pipeline("search"), Registry()], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(
+    ("listener", "types", "problem"),
+    [
+        (3, (), "listener=3 is not allowed, it takes a plain function"),
+        (hang_up, (), f"listener={hang_up!r} is not allowed, it takes a plain function"),
+        (print, ("CircuitChanged",), "'CircuitChanged' is no type of event, as CircuitChanged is one"),
+        (print, (AttemptTimedOut, TimedOut), f"{TimedOut!r} is no type of event, as CircuitChanged is one"),
+    ],
+    ids=["number", "coroutine function", "text", "error"],
+)
+def test_who_cannot_be_told_and_what_is_no_event_is_refused_at_once(subscriber, listener, types, problem):
+    with pytest.raises(OptionsError) as refused:
+        subscriber.subscribe(listener, *types)
+    assert refused.value.problems == (problem,)
+
+
+def test_a_listener_that_a_registry_refused_does_not_come_back_with_the_next_pipeline():
+    registry = Registry()
+    registry.pipeline("search")
+    with pytest.raises(OptionsError):
+        registry.subscribe("print")
+    with pytest.raises(OptionsError):
+        registry.instrument("print")
+    registry.pipeline("chat")
 
 
 def test_the_same_listener_can_subscribe_twice_and_each_ends_for_itself():

@@ -1,12 +1,7 @@
 """Expiries cut in time, share their timers, and know their own cuts from those of others."""
 
 import asyncio
-import gc
 import math
-import threading
-import weakref
-from types import SimpleNamespace
-from unittest.mock import MagicMock
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +10,7 @@ from hypothesis import strategies as st
 from sengol_api.resilience import expiry as expiry_module
 from sengol_api.resilience.expiry import Expiry
 from sengol_api.resilience.testing import VirtualLoop, run_virtual
+from support.toolkit.expiries import cut_after
 
 
 class CountingLoop(VirtualLoop):
@@ -25,19 +21,6 @@ class CountingLoop(VirtualLoop):
     def call_at(self, when, callback, *args, context=None):
         self.timers += 1
         return super().call_at(when, callback, *args, context=context)
-
-
-async def cut_after(limit):
-    """Virtual seconds after which an expiry cuts a task that waits for ever."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    expiry = Expiry(limit)
-    with pytest.raises(asyncio.CancelledError):
-        await loop.create_future()
-    assert expiry.claim()
-    expiry.disarm()
-    assert asyncio.current_task().cancelling() == 0
-    return loop.time() - started
 
 
 @settings(max_examples=60, deadline=None)
@@ -252,63 +235,3 @@ def test_an_expiry_that_a_garbage_collection_disarms_while_its_group_fires_spare
     put_away.append(second)
     timers.fire(1.0)
     assert [each.task.cancelled for each in (first, second, third)] == [1, 0, 1]
-
-
-def test_loops_one_after_the_other_and_in_turns_cut_their_own():
-    first, second = VirtualLoop(), VirtualLoop(start=5000.0)
-    try:
-        for _ in range(3):
-            assert first.run_until_complete(cut_after(1.0)) == pytest.approx(1.0, rel=0.01)
-            assert second.run_until_complete(cut_after(2.0)) == pytest.approx(2.0, rel=0.01)
-    finally:
-        first.close()
-        second.close()
-
-
-def test_loops_in_eight_threads_cut_their_own():
-    took = []
-
-    def run():
-        took.append(run_virtual(cut_after(1.0)))
-
-    threads = [threading.Thread(target=run) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert took == [pytest.approx(1.0, rel=0.01)] * 8
-
-
-def test_no_closed_loop_is_kept_alive():
-    loop = VirtualLoop()
-    run_virtual(cut_after(1.0), loop=loop)
-    gone = weakref.ref(loop)
-    del loop
-    gc.collect()
-    assert gone() is None
-
-
-def test_a_loop_that_tells_the_time_of_its_last_round_does_not_cut_early(monkeypatch):
-    """Loops of libuv give the time at which the present round of callbacks began."""
-
-    class Stale(asyncio.AbstractEventLoop):
-        def __init__(self):
-            self.set = []
-
-        def time(self):
-            return 100.0
-
-        def call_later(self, delay, callback, *args, context=None):
-            self.set.append(delay)
-
-    loop = Stale()
-    task = MagicMock(get_loop=lambda: loop, cancelling=lambda: 0)
-    monkeypatch.setattr(expiry_module.asyncio, "current_task", lambda: task)
-    now = [100.0]
-    monkeypatch.setattr(expiry_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(expiry_module, "_local", threading.local())
-    Expiry(0.2)
-    now[0] += 0.15  # work without a wait, in the same round
-    Expiry(0.2)
-    assert all(0.2 <= delay <= 0.202 for delay in loop.set)
-    assert len(loop.set) == 2

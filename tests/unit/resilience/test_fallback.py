@@ -1,36 +1,23 @@
 """Other answers: in their order, labelled, in time, and with nothing left behind."""
 
 import asyncio
-import contextlib
 import functools
-import gc
 import threading
-import weakref
 
 import pytest
 
 from sengol_api.resilience import (
     CircuitBreaker,
     CircuitOpen,
-    DeadlineExceeded,
     OptionsError,
-    Pipeline,
     Retry,
-    TimedOut,
     Timeout,
     deadline,
 )
 from sengol_api.resilience.fallback import Fallback, FellBack, NothingServed
 from sengol_api.resilience.served import Served, fallback_errors
 from sengol_api.resilience.testing import ManualClock, Script, VirtualLoop, after, describe, hang, run_virtual
-
-
-def pipeline(clock, alternatives, *inside, **options):
-    return Pipeline("upstream", Fallback(alternatives, **options), *inside, clock=clock)
-
-
-def of(upstream):
-    return upstream.snapshot()["fallback"]
+from support.toolkit.fallbacks import of, pipeline
 
 
 def test_the_result_says_that_the_work_itself_served():
@@ -154,182 +141,6 @@ def test_a_predicate_that_raises_is_reported_and_the_caller_gets_the_error_of_th
 
     run_virtual(main)
     assert [each.exc_type for each in reported] == [AttributeError]
-
-
-def test_when_all_fail_the_error_is_that_of_the_work_and_tells_of_the_others():
-    async def main(loop):
-        upstream = pipeline(loop, {"stale": Script(KeyError("empty")), "keywords": Script(OSError("disk"))})
-        work = Script(ConnectionError("no route"))
-        with pytest.raises(ConnectionError, match="no route") as raised:
-            await upstream.call(work)
-        assert {label: repr(each) for label, each in fallback_errors(raised.value).items()} == {
-            "stale": "KeyError('empty')",
-            "keywords": "OSError('disk')",
-        }
-        note = "no alternative had an answer: stale: KeyError('empty'); keywords: OSError('disk')"
-        assert raised.value.__notes__ == [note]
-        assert of(upstream).unserved == 1
-        with pytest.raises(ConnectionError) as again:
-            await upstream.call(work)
-        assert again.value.__notes__ == [note], "an instance that is raised again gets no second note"
-
-    run_virtual(main)
-
-
-def test_errors_that_no_alternative_answered_tell_of_none():
-    assert fallback_errors(ValueError()) == {}
-
-
-def test_an_error_that_cannot_carry_anything_is_raised_as_it_is():
-    class BareError(Exception):
-        __slots__ = ()
-
-        def __setattr__(self, name, value):
-            raise AttributeError(name)
-
-    async def main(loop):
-        upstream = pipeline(loop, {"stale": Script(KeyError("empty"))})
-        with pytest.raises(BareError) as raised:
-            await upstream.call(Script(BareError))
-        assert fallback_errors(raised.value) == {}
-
-    run_virtual(main)
-
-
-def test_an_alternative_that_raises_the_error_of_the_work_again_adds_nothing_to_it():
-    def again(*, error):
-        raise error
-
-    async def main(loop):
-        upstream = pipeline(loop, {"again": again})
-        with pytest.raises(ConnectionError) as raised:
-            await upstream.call(Script(ConnectionError()))
-        assert fallback_errors(raised.value) == {}
-        assert not hasattr(raised.value, "__notes__")
-
-    run_virtual(main)
-
-
-class Held:
-    """What a frame holds on to."""
-
-
-async def fails_holding(held):
-    await asyncio.sleep(0.1)
-    raise ConnectionError(f"{held}")
-
-
-def also_fails(held):
-    try:
-        return {}["inner"]
-    except KeyError as error:
-        raise OSError("outer") from error
-
-
-@pytest.mark.parametrize("last", [also_fails, lambda held: "old", lambda held, *, error: "old"])
-def test_a_fallback_that_raises_leaks_nothing_no_cycle_keeps_the_frames_of_the_call(last):
-    async def main(loop):
-        upstream = pipeline(loop, {"first": also_fails, "last": last})
-
-        async def once():
-            held = Held()
-            with contextlib.suppress(ConnectionError):
-                await upstream.call(fails_holding, held)
-            return weakref.ref(held)
-
-        def once_sync():
-            held = Held()
-            with contextlib.suppress(OSError):
-                guarded(held)
-            return weakref.ref(held)
-
-        guarded = upstream(also_fails)
-        gc.collect()
-        gc.disable()
-        try:
-            assert (await asyncio.create_task(once()))() is None
-            assert once_sync()() is None
-        finally:
-            gc.enable()
-
-    run_virtual(main)
-
-
-def test_a_chain_of_errors_that_bites_its_own_tail_ends():
-    def tail(*, error):
-        one, other = KeyError("one"), KeyError("other")
-        one.__context__, other.__context__ = other, one
-        failure = OSError()
-        failure.__context__ = one
-        raise failure
-
-    async def main(loop):
-        with pytest.raises(ConnectionError):
-            await pipeline(loop, {"tail": tail}).call(Script(ConnectionError()))
-
-    run_virtual(main)
-
-
-@pytest.mark.parametrize("seconds", [0.01, 2.0, 100.0])
-def test_a_value_at_hand_answers_when_the_deadline_of_the_caller_is_what_failed(seconds):
-    async def main(loop):
-        upstream = pipeline(loop, {"stale": lambda: "old"}, Retry(), Timeout(200.0))
-        start = loop.now()
-        with deadline(seconds, clock=loop):
-            served = await upstream.call(Script(hang))
-        assert (served.value, served.by) == ("old", "stale")
-        assert 0.9 * seconds < loop.now() - start < seconds
-        assert isinstance(served.errors["primary"], TimedOut)
-
-    run_virtual(main)
-
-
-def test_an_alternative_that_waits_has_what_is_kept_for_it():
-    async def main(loop):
-        quick, slow = Script(after(0.05, "quick")), Script(after(0.5, "slow"))
-        with deadline(2.0, clock=loop):
-            assert (await pipeline(loop, {"quick": quick}).call(Script(hang))).value == "quick"
-        with deadline(2.0, clock=loop):
-            assert (await pipeline(loop, {"slow": slow}, reserve=0.5).call(Script(hang))).value == "slow"
-
-    run_virtual(main)
-
-
-def test_an_alternative_is_cut_at_an_inherited_deadline_and_the_next_still_answers():
-    async def main(loop):
-        upstream = pipeline(loop, {"slow": Script(hang), "stale": lambda: "old"})
-        start = loop.now()
-        with deadline(2.0, clock=loop):
-            task = asyncio.create_task(upstream.call(Script(hang)))
-        served = await task
-        assert (served.value, served.by) == ("old", "stale")
-        assert loop.now() - start == pytest.approx(2.0, rel=0.02)
-        assert isinstance(served.errors["slow"], TimedOut)
-
-    run_virtual(main)
-
-
-def test_after_the_deadline_only_an_alternative_that_needs_no_waiting_answers():
-    async def main(loop):
-        waits = Script(after(0.1, "too late"))
-        upstream = pipeline(loop, {"waits": waits, "stale": Script("at hand")})
-        with deadline(0.0, clock=loop):
-            served = await upstream.call(Script("never made"))
-        assert (served.value, served.by) == ("at hand", "stale")
-        assert isinstance(served.errors["primary"], DeadlineExceeded)
-        assert isinstance(served.errors["waits"], DeadlineExceeded)
-        assert waits.running == 0
-
-    run_virtual(main)
-
-
-def test_a_call_in_good_time_keeps_its_deadline():
-    async def main(loop):
-        with deadline(2.0, clock=loop) as mine:
-            assert (await pipeline(loop, {"stale": lambda: "old"}).call(Script(after(1.0, "fresh")))).by == "primary"
-            assert mine.remaining() == pytest.approx(1.0)
-
-    run_virtual(main)
 
 
 def test_listeners_hear_who_answered_and_that_nobody_did():

@@ -1,30 +1,14 @@
 """A second call for one that takes long: it helps where it may, costs what it may, and leaves nothing behind."""
 
 import asyncio
-import contextvars
 import gc
-import threading
-from random import Random
 
 import pytest
 
-from sengol_api.resilience import Bulkhead, CircuitBreaker, OptionsError, Pipeline, TimedOut, Timeout, deadline, remaining
-from sengol_api.resilience.hedge import Hedge, HedgeStarted, HedgeWon
-from sengol_api.resilience.testing import ManualClock, Script, VirtualLoop, after, hang, run_virtual
-
-
-def pipeline(clock, *inside, **options):
-    """A hedge after half a second that any call may have."""
-    return Pipeline("upstream", Hedge(**{"idempotent": True, "delay": 0.5, "budget": 1.0, **options}), *inside, clock=clock)
-
-
-def of(upstream):
-    return upstream.snapshot()["hedge"]
-
-
-async def timed(loop, work):
-    start = loop.now()
-    return await work, round(loop.now() - start, 3)
+from sengol_api.resilience import Bulkhead, CircuitBreaker, OptionsError, TimedOut, Timeout
+from sengol_api.resilience.hedge import Hedge
+from sengol_api.resilience.testing import Script, after, hang, run_virtual
+from support.toolkit.hedges import Stubborn, of, pipeline, timed
 
 
 def test_the_second_call_wins_when_the_first_is_slow_and_the_first_is_cancelled():
@@ -235,129 +219,6 @@ def test_a_time_limit_that_the_work_sets_for_itself_cuts_the_work_and_not_the_ca
     run_virtual(main)
 
 
-class Stubborn:
-    """Work that takes a while to clean up after a cancellation."""
-
-    def __init__(self, *steps):
-        self.script = Script(*steps)
-        self.cleaned = 0
-
-    async def __call__(self):
-        try:
-            return await self.script()
-        except asyncio.CancelledError:
-            await asyncio.sleep(0.3)
-            self.cleaned += 1
-            raise
-
-
-def test_cancelling_the_caller_cancels_both_and_waits_for_both():
-    async def main(loop):
-        upstream, work = pipeline(loop), Stubborn(hang)
-        task = asyncio.create_task(upstream.call(work))
-        await asyncio.sleep(1.0)
-        assert work.script.running == 2
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert (work.script.running, work.cleaned) == (0, 2)
-        assert of(upstream).won == 0
-
-    run_virtual(main)
-
-
-def test_cancelling_the_caller_while_the_loser_cleans_up_is_heard_and_the_loser_still_waited_for():
-    async def main(loop):
-        upstream, work = pipeline(loop), Stubborn(after(0.6, "first"), hang)
-        task = asyncio.create_task(upstream.call(work))
-        await asyncio.sleep(0.7)
-        task.cancel("by hand")
-        with pytest.raises(asyncio.CancelledError) as error:
-            await task
-        assert work.cleaned == 1
-        assert error.value.args == ("by hand",)
-
-    run_virtual(main)
-
-
-def test_a_cancellation_that_arrives_together_with_the_answer_of_the_second_is_heard():
-    async def main(loop):
-        upstream = pipeline(loop)
-        task = asyncio.create_task(upstream.call(Stubborn(hang, after(0.1, "second"))))
-        await asyncio.sleep(0.7)  # the second has won, the first is cleaning up
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert of(upstream).won == 0
-
-    run_virtual(main)
-
-
-def test_cancelling_the_caller_while_it_waits_for_the_second_after_an_error_is_heard():
-    async def main(loop):
-        upstream, work = pipeline(loop), Script(after(0.6, ConnectionError()), hang)
-        task = asyncio.create_task(upstream.call(work))
-        await asyncio.sleep(1.0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert work.running == 0
-
-    run_virtual(main)
-
-
-@pytest.mark.parametrize("outcome", ["its own answer", OSError("its own error")])
-def test_a_loser_that_does_not_end_as_cancelled_changes_nothing(outcome):
-    async def main(loop):
-        upstream = pipeline(loop)
-        number = iter(range(2))
-
-        async def work():
-            if next(number):
-                return "second"
-            try:
-                await asyncio.sleep(10.0)
-            except asyncio.CancelledError:
-                if isinstance(outcome, Exception):
-                    raise outcome from None
-            return outcome
-
-        assert await upstream.call(work) == "second"
-        assert asyncio.current_task().cancelling() == 0
-        await asyncio.sleep(0.1)
-
-    run_virtual(main)
-
-
-def test_work_that_raises_a_cancellation_of_its_own_ends_the_call_as_cancelled():
-    async def main(loop):
-        upstream = pipeline(loop)
-        work = Script(after(1.0, asyncio.CancelledError()), hang)
-        with pytest.raises(asyncio.CancelledError):
-            await upstream.call(work)
-        assert work.running == 0
-        assert await upstream.call(Script(after(2.0, "first"), asyncio.CancelledError())) == "first"
-
-    run_virtual(main)
-
-
-def test_both_calls_see_the_deadline_and_the_context_of_the_caller():
-    async def main(loop):
-        upstream, who = pipeline(loop), contextvars.ContextVar("who")
-        seen = []
-
-        async def work():
-            seen.append((who.get(), remaining()))
-            await asyncio.sleep(10.0)
-
-        who.set("the caller")
-        with pytest.raises(TimedOut), deadline(2.0, clock=loop):
-            await upstream.call(work)
-        assert seen == [("the caller", 2.0), ("the caller", 1.5)]
-
-    run_virtual(main)
-
-
 def test_further_calls_follow_after_a_delay_each_up_to_the_most():
     async def main(loop):
         upstream, work = pipeline(loop, max_hedges=2), Script(hang, hang, after(0.1, "third"))
@@ -385,7 +246,7 @@ def test_after_one_has_won_no_further_call_starts_while_the_loser_cleans_up():
 
 def test_a_hedge_is_refused_where_nobody_says_that_calls_are_idempotent():
     for missing in ({}, {"idempotent": False}, {"idempotent": 1}):
-        with pytest.raises(OptionsError, match="it takes True where a second call does no harm, or a function"):
+        with pytest.raises(OptionsError, match="it takes True where a second call does no harm, or a plain function"):
             Hedge(**missing)
 
 
@@ -412,145 +273,3 @@ def test_a_function_that_raises_is_reported_and_the_call_goes_on_alone(monkeypat
 
     run_virtual(main)
     assert [each.exc_type for each in reported] == [KeyError]
-
-
-def test_the_delay_is_the_observed_quantile_of_the_first_calls():
-    async def main(loop):
-        upstream = pipeline(loop, delay=None)
-        assert of(upstream).delay is None
-        slow = Script(after(3.0, "slow"))
-        await upstream.call(slow)
-        assert len(slow.calls) == 1, "nothing is known yet, so there is no second call"
-        for _ in range(100):
-            await upstream.call(Script(after(0.2, "usual")))
-        assert of(upstream).delay == pytest.approx(0.2, rel=0.03)
-        work = Script(hang, "second")
-        answer, took = await timed(loop, upstream.call(work))
-        assert answer == "second"
-        assert took == pytest.approx(0.2, rel=0.03)
-        await asyncio.sleep(60.0)
-        assert of(upstream).delay is None, "it forgets by the clock"
-
-    run_virtual(main)
-
-
-def test_the_delay_has_a_least_value_and_one_to_begin_with():
-    async def main(loop):
-        upstream = pipeline(loop, delay=None, min_delay=0.05, initial_delay=2.0)
-        assert await timed(loop, upstream.call(Script(hang, "second"))) == ("second", 2.0)
-        for _ in range(100):
-            await upstream.call(Script("at once"))
-        await asyncio.sleep(1.0)
-        assert of(upstream).delay == 0.05
-
-    run_virtual(main)
-
-
-def test_losers_make_the_service_look_neither_faster_nor_slower_than_it_is():
-    async def main(loop):
-        upstream, chance, seen = pipeline(loop, delay=None, window=600.0), Random(7), []
-        for _ in range(3000):
-            await upstream.call(Script(after(chance.expovariate(1.0)), after(0.01)))
-            seen.append(of(upstream).delay)
-        assert min(seen[500:]) > 2.4  # the 95th percentile is 3.0; that of the calls that end before it is 2.3, and so on
-        assert max(seen[500:]) < 4.5
-        assert 90 < of(upstream).hedges < 165  # a twentieth of the calls is 150
-
-    run_virtual(main)
-
-
-def test_listeners_hear_of_second_calls_and_of_those_that_won():
-    async def main(loop):
-        upstream, heard = pipeline(loop), []
-        upstream.subscribe(heard.append)
-        await upstream.call(Script(hang, after(0.1, "second")))
-        assert [type(each) for each in heard] == [HedgeStarted, HedgeWon]
-        assert heard[0].delay == 0.5
-        assert heard[1].took == pytest.approx(0.6)
-
-    run_virtual(main)
-
-
-def test_changed_options_hold_for_the_next_call():
-    async def main(loop):
-        upstream = pipeline(loop, delay=None)
-        for _ in range(30):
-            await upstream.call(Script(after(0.2)))
-        upstream["hedge"].update(quantile=0.9)
-        assert of(upstream).delay == pytest.approx(0.2, rel=0.03)
-        upstream["hedge"].update(window=10.0)
-        assert of(upstream).delay is None
-        upstream["hedge"].update(delay=0.3, budget=0.0, burst=1.0)
-        work = Script(after(1.0))
-        await upstream.call(work)
-        assert (len(work.calls), of(upstream).denied) == (2, 0), "what was saved up may still be spent"
-        await upstream.call(work)
-        assert (len(work.calls), of(upstream).denied) == (3, 1)
-
-    run_virtual(main)
-
-
-def test_a_plain_function_is_called_once():
-    work = Script("answer")
-    assert pipeline(ManualClock()).call_sync(work.sync) == "answer"
-    assert len(work.calls) == 1
-
-
-def test_without_an_event_loop_there_is_no_second_call_and_no_error():
-    class Once:
-        def __await__(self):
-            yield "waiting"
-            return "answer"
-
-    async def work():
-        return await Once()
-
-    driven = pipeline(ManualClock()).call(work)
-    assert driven.send(None) == "waiting"
-    with pytest.raises(StopIteration) as ended:
-        driven.send(None)
-    assert ended.value.value == "answer"
-
-
-def test_a_call_that_is_closed_from_outside_takes_its_second_call_with_it():
-    async def main(loop):
-        upstream, work = pipeline(loop), Script(hang)
-        driven = upstream.call(work)
-        driven.send(None)
-        await asyncio.sleep(1.0)
-        assert work.running == 2
-        driven.close()
-        await asyncio.sleep(0)
-        assert (work.running, work.cancelled) == (0, 1)
-
-    run_virtual(main)
-
-
-def test_it_serves_two_event_loops_one_after_the_other():
-    clock = VirtualLoop()
-    upstream = pipeline(clock)
-    for loop in (clock, VirtualLoop()):
-        assert run_virtual(upstream.call(Script(hang, after(0.1, "second"))), loop=loop) == "second"
-    assert of(upstream).won == 2
-
-
-def test_eight_threads_with_a_loop_each_share_the_budget():
-    upstream = pipeline(ManualClock(), budget=0.05)
-    barrier = threading.Barrier(8)
-    made = []
-
-    def work():
-        barrier.wait()
-        for _ in range(50):
-            slow = Script(after(1.0, "slow"))
-            assert run_virtual(upstream.call(slow)) == "slow"
-            made.append(len(slow.calls))
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert len(made) == 400
-    assert sum(made) <= 420
-    assert (of(upstream).calls, of(upstream).hedges) == (400, sum(made) - 400)

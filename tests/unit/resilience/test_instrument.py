@@ -13,6 +13,7 @@ from sengol_api.resilience import (
     CircuitOpen,
     Fallback,
     Hedge,
+    OptionsError,
     Pipeline,
     Registry,
     Retry,
@@ -148,6 +149,12 @@ def test_a_hedged_call_makes_two_attempts_side_by_side():
     lines = run_virtual(main)
     assert lines[:3] == ["call search", "attempt search", "attempt search"]
     assert lines[-1] == "end of call search"
+
+
+def test_what_is_no_instrument_is_refused_at_once():
+    for subject in (Pipeline("search"), Registry()):
+        with pytest.raises(OptionsError, match=r"3 is not allowed, it takes an object with the methods of Instrument"):
+            subject.instrument(3)
 
 
 def test_the_first_onlooker_is_the_outermost_and_one_may_look_twice():

@@ -1,8 +1,10 @@
 """Options are checked when they are built; what is wrong is told at once, with what was given and what is allowed."""
 
+import asyncio
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -19,6 +21,7 @@ from sengol_api.resilience.options import (
     option,
     whole,
 )
+from sengol_api.resilience.testing import Script
 
 NO_NUMBERS = [math.nan, math.inf, -math.inf, True, False, "1", "", b"1", [1], {}, object(), 1j, 10**400, -(10**400)]
 
@@ -122,7 +125,12 @@ def test_an_unknown_option_is_refused_with_those_that_exist():
         (instance(int, str), "a int or str", [1, "x"], [1.0, None]),
         (instance(Exception), "an Exception", [ValueError()], [None, Exception]),
         (YES_OR_NO, "a bool", [True, False], [0, 1, "yes", None]),
-        (FUNCTION, "a function", [print, lambda: 1, int], [1, "print", None]),
+        (
+            FUNCTION,
+            "a plain function",
+            [print, lambda: 1, int],
+            [1, "print", None, asyncio.sleep, partial(asyncio.sleep, 1), Script()],
+        ),
         (above(0).or_none(), "a number above 0, or None", [None, 1], [0, "None"]),
     ],
 )

@@ -1,10 +1,10 @@
 """A pipeline: policies around a call, composed where they are seen."""
 
 import asyncio
-import functools
-import inspect
 import math
+import random
 import threading
+import time
 
 import pytest
 
@@ -52,8 +52,40 @@ def test_a_pipeline_whose_name_was_forgotten_says_so_once():
 
 @pytest.mark.parametrize("thing", [None, 3, "retry", int, object(), Pipeline("other")])
 def test_only_policies_make_a_pipeline(thing):
-    with pytest.raises(OptionsError, match="is no policy"):
+    with pytest.raises(OptionsError, match=r"is (a pipeline and )?no policy"):
         Pipeline("search", Timeout(1.0), thing)
+
+
+def test_time_and_chance_come_from_what_can_give_them():
+    with pytest.raises(OptionsError) as refused:
+        Pipeline("search", Timeout(1.0), clock=time, random=random)
+    assert refused.value.problems == (
+        f"clock={time!r} is not allowed, it takes an object with the methods of Clock",
+        f"random={random!r} is not allowed, it takes an object with the methods of Random",
+    )
+
+
+@pytest.mark.parametrize("policies", [(), (Timeout(1.0),), (Retry(), Timeout(1.0))], ids=len)
+def test_a_call_that_was_made_before_it_could_be_guarded_is_told_how_to_write_it(policies):
+    async def query(vector): ...
+
+    pipeline = Pipeline("search", *policies)
+    made = query(1)
+    with pytest.raises(TypeError, match=r"query at .* cannot be called: give the function and its arguments apart, as call\(query"):
+        asyncio.run(pipeline.call(made))
+    with pytest.raises(TypeError, match=r"\[1\] cannot be called: give the function and its arguments apart"):
+        pipeline.call_sync([1])
+
+
+@pytest.mark.parametrize("policies", [(), (Timeout(1.0),)], ids=len)
+def test_arguments_that_do_not_fit_are_the_callers_own_error(policies):
+    async def query(vector): ...
+
+    pipeline = Pipeline("search", *policies)
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        asyncio.run(pipeline.call(query))
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        pipeline.call_sync(lambda vector: vector)
 
 
 def test_a_policy_whose_parentheses_were_forgotten_is_told_what_to_write():
@@ -216,160 +248,6 @@ def test_listeners_hear_of_every_policy_until_they_leave():
         assert nothing == []
 
     run_virtual(main)
-
-
-# The decorator
-
-
-class Client:
-    def __init__(self, pipeline):
-        self.query = pipeline(self.plain)
-
-    async def plain(self, value):
-        return value
-
-    async def __call__(self, value):
-        return value
-
-
-class PlainClient:
-    def __call__(self, value):
-        return value
-
-
-class Rows:
-    def __call__(self):
-        yield 1
-
-
-class AsyncRows:
-    async def __call__(self):
-        yield 1
-
-
-def test_a_coroutine_function_stays_one_and_is_awaited_under_the_policies():
-    async def main(loop):
-        pipeline = Pipeline("search", CircuitBreaker(failure_threshold=2), Timeout(1.0), clock=loop)
-
-        @pipeline
-        async def query(vector: str, *, k: int = 3) -> str:
-            """Find."""
-            await asyncio.sleep(5)
-            return f"{vector}{k}"
-
-        assert inspect.iscoroutinefunction(query)
-        assert (query.__name__, query.__doc__) == ("query", "Find.")
-        assert list(inspect.signature(query).parameters) == ["vector", "k"]
-        for _ in range(2):
-            with pytest.raises(TimedOut):
-                await query("v", k=1)
-        with pytest.raises(CircuitOpen):
-            await query("v", k=1)
-
-    run_virtual(main)
-
-
-def test_a_plain_function_stays_one():
-    pipeline = Pipeline("search", CircuitBreaker(failure_threshold=1))
-
-    @pipeline
-    def query(value):
-        """Find."""
-        return 1 / value
-
-    assert not inspect.iscoroutinefunction(query)
-    assert (query(2), query.__name__, query.__doc__) == (0.5, "query", "Find.")
-    with pytest.raises(ZeroDivisionError):
-        query(0)
-    with pytest.raises(CircuitOpen):
-        query(2)
-
-
-def test_methods_partials_and_objects_that_can_be_called_are_awaited_if_they_have_to_be():
-    async def main(loop):
-        pipeline = Pipeline("search", Bulkhead(max_concurrent=1), clock=loop)
-        client = Client(pipeline)
-        for function in (
-            client.query,
-            pipeline(client),
-            pipeline(functools.partial(client.plain)),
-            pipeline(functools.partial(functools.partial(client))),
-        ):
-            assert inspect.iscoroutinefunction(function)
-            assert await function("value") == "value"
-            assert await asyncio.create_task(function("value")) == "value"
-        for function in (pipeline(PlainClient()), pipeline(functools.partial(PlainClient())), pipeline(str), pipeline(len)):
-            assert not inspect.iscoroutinefunction(function)
-        assert pipeline(PlainClient())("value") == "value"
-        assert pipeline(str)(5) == "5"
-        assert pipeline(len)("four") == 4
-        assert isinstance(pipeline(Client)(pipeline), Client)  # a class is called to build an object
-        assert pipeline.snapshot()["bulkhead"].in_flight == 0
-
-    run_virtual(main)
-
-
-def test_methods_of_every_kind_are_decorated_in_a_class():
-    pipeline = Pipeline("search", Timeout(1.0))
-
-    class Store:
-        @pipeline
-        async def get(self, key):
-            return self, key
-
-        @pipeline
-        @classmethod
-        async def make(cls, key):
-            return cls, key
-
-        @pipeline
-        @staticmethod
-        def hash(key):
-            return key
-
-        @classmethod
-        @pipeline
-        def make_plain(cls, key):
-            return cls, key
-
-    async def main():
-        store = Store()
-        assert await store.get(1) == (store, 1)
-        assert await Store.make(2) == (Store, 2)
-        assert Store.hash(3) == store.hash(3) == 3
-        assert store.make_plain(4) == (Store, 4)
-
-    asyncio.run(main())
-
-
-def rows():
-    yield 1
-
-
-async def async_rows():
-    yield 1
-
-
-@pytest.mark.parametrize(
-    ("function", "name"),
-    [
-        (rows, "rows"),
-        (async_rows, "async_rows"),
-        (functools.partial(rows), r"functools\.partial"),
-        (Rows(), "Rows object"),
-        (AsyncRows(), "Rows object"),
-        (staticmethod(rows), "rows"),
-    ],
-)
-def test_a_generator_is_refused_since_its_work_is_done_after_the_call(function, name):
-    with pytest.raises(TypeError, match=f"{name}.* is a generator function: its work would be done outside of the policies"):
-        Pipeline("search")(function)
-
-
-@pytest.mark.parametrize("thing", [None, 5, "query"])
-def test_what_cannot_be_called_cannot_be_decorated(thing):
-    with pytest.raises(TypeError, match="is no function"):
-        Pipeline("search")(thing)
 
 
 # Bypass

@@ -38,6 +38,13 @@ def test_a_name_that_is_taken_is_refused_and_the_pipeline_that_has_it_stays():
     assert registry["dvecdb"] is first
 
 
+def test_only_pipelines_are_kept():
+    registry = Registry()
+    with pytest.raises(OptionsError, match="'search' is no pipeline"):
+        registry.add("search")
+    assert list(registry) == []
+
+
 def test_a_name_that_nobody_has_is_told_with_those_that_there_are():
     registry = Registry()
     with pytest.raises(KeyError, match="there is no pipeline 'dvecdb'; there are none"):

@@ -8,6 +8,7 @@ from sengol_api.resilience import OptionsError, Pipeline, Retry
 from sengol_api.resilience.budget import Budget, RetryBudget
 from sengol_api.resilience.counter import Counter
 from sengol_api.resilience.testing import ManualClock, Script
+from support.threads import in_threads
 
 
 def budget(clock=None, **options):
@@ -82,11 +83,7 @@ def test_eight_threads_take_no_more_than_there_is():
         together.wait()
         taken.append(withdrawn(bucket))
 
-    threads = [threading.Thread(target=take) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert in_threads(*[take] * 8) == [None] * 8
     assert sum(taken) == 100
 
 

@@ -109,7 +109,7 @@ async def asks_a_server(error):
 
 @pytest.mark.parametrize("named", [int, 5, None, "TimeoutError", (OSError, int), (OSError, "x"), asks_a_server], ids=stable)
 def test_what_names_no_errors_is_refused(named):
-    with pytest.raises(OptionsError, match="it takes an exception type, a tuple of them, or a function of the error"):
+    with pytest.raises(OptionsError, match="it takes an exception type, a tuple of them, or a plain function of the error"):
         Retry(retry_on=named)
-    with pytest.raises(OptionsError, match="it takes an exception type, a tuple of them, or a function of the error"):
+    with pytest.raises(OptionsError, match="it takes an exception type, a tuple of them, or a plain function of the error"):
         CircuitBreaker(failure_on=named)

@@ -40,9 +40,9 @@ class AdaptiveLimit(PolicyOptions):
     kind: ClassVar[str] = "adaptive_limit"
 
     algorithm: str | LimitAlgorithm[Any] = option("gradient2", _ALGORITHM, "finds the limit")
-    initial: int = option(20, whole(1), "calls at once to begin with")
-    min_limit: int = option(1, whole(1), "lowest limit")
-    max_limit: int = option(1000, whole(1), "highest limit")
+    initial: int = option(20, whole(1, 1_000_000), "calls at once to begin with")
+    min_limit: int = option(1, whole(1, 1_000_000), "lowest limit")
+    max_limit: int = option(1000, whole(1, 1_000_000), "highest limit")
     window: float = option(0.5, above(0), "shortest time between two looks at the latency", "s")
     min_samples: int = option(20, whole(1), "fewest calls between two looks")
     dropped_share: float = option(0.01, between(0, 0.99), "share of dropped calls in a window that is not yet an overload")

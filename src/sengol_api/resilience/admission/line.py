@@ -116,17 +116,16 @@ class Line:
         """
         waiter = LoopWaiter()
         place, seconds = self._join(waiter, level, left)
-        timer = None
         try:
             timer = asyncio.get_running_loop().call_later(seconds, waiter.wake)
-            await waiter.woken
+            try:
+                await waiter.woken
+            finally:
+                timer.cancel()
         except BaseException:
             if self._leave(place):
                 self.release()
             raise
-        finally:
-            if timer is not None:
-                timer.cancel()
         self._admitted(place, left, seconds)
 
     def wait_sync(self, level: Priority, left: float | None, clock: Clock) -> None:

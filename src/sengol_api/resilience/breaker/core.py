@@ -230,13 +230,17 @@ class BreakerCore:
             )
         )
 
-    def force(self, state: CircuitState, reason: str, seconds: float = 0.0) -> None:
-        """Change the state by hand."""
+    def open_by_hand(self, seconds: float, reason: str) -> None:
+        """Open it for so long."""
+        with self._lock:
+            self._open_for(seconds, reason, Cause.HAND)
+        self.tell()
+
+    def force(self, state: CircuitState, reason: str) -> None:
+        """Change the state by hand, to any but OPEN."""
         with self._lock:
             if state is CLOSED:
                 self._close(reason, Cause.HAND)
-            elif state is OPEN:
-                self._open_for(seconds, reason, Cause.HAND)
             else:
                 self._change(state, reason, Cause.HAND)
         self.tell()

@@ -19,11 +19,13 @@ class CircuitBreaker(PolicyOptions):
 
     kind: ClassVar[str] = "circuit_breaker"
 
-    failure_threshold: int = option(5, whole(1), "failures that open it, with trip_on count or consecutive")
+    failure_threshold: int = option(5, whole(1, 1_000_000), "failures that open it, with trip_on count or consecutive")
     success_threshold: int = option(2, whole(1), "successful probes that close it")
     reset_timeout: float = option(60.0, above(0), "time from opening to the first probe", "s")
     window: float = option(120.0, above(0), "time in which calls are counted, unless window_calls is given", "s")
-    window_calls: int | None = option(None, whole(1).or_none(), "count the last so many calls instead of those within a time")
+    window_calls: int | None = option(
+        None, whole(1, 1_000_000).or_none(), "count the last so many calls instead of those within a time"
+    )
     trip_on: str = option(
         "count", one_of("count", "consecutive", "rate"), "what opens it: failures in the window, failures in a row, or their share"
     )

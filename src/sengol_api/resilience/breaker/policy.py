@@ -132,7 +132,7 @@ class CircuitBreakerPolicy(Policy[CircuitBreaker]):
         """
         if not _SECONDS.accepts(seconds):
             raise OptionsError("open_for", [f"seconds={seconds!r} is not allowed, it takes {_SECONDS.words}"])
-        self.core.force(CircuitState.OPEN, reason, seconds)
+        self.core.open_by_hand(seconds, reason)
 
     def snapshot(self) -> CircuitBreakerSnapshot:
         """State and statistics now."""

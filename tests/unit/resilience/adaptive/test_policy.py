@@ -5,35 +5,14 @@ import threading
 
 import pytest
 
-from sengol_api.resilience import OptionsError, Overloaded, Pipeline, RateLimited, TimedOut, Timeout, deadline
+from sengol_api.resilience import Overloaded, Pipeline, RateLimited, TimedOut, Timeout, deadline
 from sengol_api.resilience.adaptive.aimd import Aimd
-from sengol_api.resilience.adaptive.follower import is_overload
 from sengol_api.resilience.adaptive.policy import AdaptiveLimit, LimitChanged
 from sengol_api.resilience.adaptive.vegas import Vegas
 from sengol_api.resilience.priority import Priority, priority
 from sengol_api.resilience.testing import ManualClock, Script, after, hang, run_virtual
-
-
-async def started(work):
-    task = asyncio.ensure_future(work)
-    await asyncio.sleep(0)
-    return task
-
-
-def limited(clock, **options):
-    """One that looks after each five calls, and has no reserve for anybody."""
-    given = {"algorithm": "aimd", "initial": 4, "window": 0.001, "min_samples": 5, "batch_share": 1.0, "interactive_share": 1.0}
-    return Pipeline("upstream", AdaptiveLimit(**{**given, **options}), clock=clock)
-
-
-def state(pipeline):
-    return pipeline.snapshot()["adaptive_limit"]
-
-
-async def use(pipeline, step, times=5, at_once=4):
-    """Calls that fill the limit."""
-    for _ in range(0, times, at_once):
-        await asyncio.gather(*(pipeline.call(Script(step)) for _ in range(at_once)), return_exceptions=True)
+from support.toolkit.adaptive_limits import limited, state, use
+from support.toolkit.tasks import started
 
 
 def test_calls_over_the_limit_are_refused_at_once():
@@ -247,105 +226,6 @@ def test_eight_threads_never_exceed_the_limit_and_leave_nothing_behind():
         thread.join()
     assert most <= 5
     assert state(pipeline).in_flight == 0
-
-
-class Doubling:
-    """An algorithm of a user's own."""
-
-    def __init__(self, after=lambda limit: limit * 2):
-        self.after = after
-
-    def start(self, limit):
-        return Aimd().start(limit)
-
-    def update(self, state, sample, least, most):
-        return type(state)(self.after(state.limit))
-
-
-def test_an_algorithm_of_ones_own_is_kept_within_the_bounds():
-    async def main(loop):
-        pipeline = limited(loop, algorithm=Doubling(), max_limit=10)
-        await use(pipeline, after(0.1), times=40)
-        assert state(pipeline).limit == 10
-
-    run_virtual(main)
-
-
-@pytest.mark.parametrize(
-    "wrong", [lambda limit: 1 / 0, lambda limit: float("nan"), lambda limit: None], ids=["raises", "NaN", "None"]
-)
-def test_an_algorithm_that_fails_leaves_the_limit_and_is_reported(wrong, monkeypatch):
-    shown = []
-    monkeypatch.setattr("sys.unraisablehook", shown.append)
-
-    async def main(loop):
-        pipeline = limited(loop, algorithm=Doubling(wrong))
-        await use(pipeline, after(0.1, "well"), times=8)
-        assert state(pipeline).limit == 4
-        assert "algorithm of an adaptive limit raised" in shown[0].err_msg
-
-    run_virtual(main)
-
-
-def test_a_window_that_ends_while_the_algorithm_is_at_work_waits_and_new_options_win():
-    clock = ManualClock()
-
-    class Interfering(Doubling):
-        def update(self, known, sample, least, most):
-            for _ in range(10):
-                pipeline.call_sync(clock.advance, 0.1)
-            pipeline["adaptive_limit"].update(algorithm="vegas", max_limit=3, initial=3)
-            return super().update(known, sample, least, most)
-
-    pipeline = limited(clock, algorithm=Interfering())
-    for _ in range(5):
-        pipeline.call_sync(clock.advance, 0.1)
-    assert state(pipeline).limit == 3
-
-
-def test_options_can_be_changed_at_run_time_and_the_limit_goes_on_from_where_it_was():
-    async def main(loop):
-        pipeline, told = limited(loop), []
-        pipeline.subscribe(told.append, LimitChanged)
-        await use(pipeline, after(0.1), times=8)
-        pipeline["adaptive_limit"].update(algorithm="gradient2")
-        assert state(pipeline).limit == 5
-        pipeline["adaptive_limit"].update(min_limit=8, initial=8)
-        assert state(pipeline).limit == 8
-        assert [(event.previous, event.limit) for event in told] == [(4, 5), (5, 8)]
-
-    run_virtual(main)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"initial": 0},
-        {"min_limit": 0},
-        {"min_limit": 30, "max_limit": 20},
-        {"initial": 5, "min_limit": 10},
-        {"initial": 2000},
-        {"algorithm": "newton"},
-        {"algorithm": Vegas},
-        {"algorithm": 3},
-        {"window": float("nan")},
-        {"window": 0},
-        {"min_samples": 0},
-        {"dropped_share": 1.0},
-        {"batch_share": 0.95},
-        {"interactive_share": 0},
-        {"dropped_on": "timeouts"},
-    ],
-    ids=str,
-)
-def test_senseless_options_are_refused(options):
-    with pytest.raises(OptionsError):
-        AdaptiveLimit(**options)
-
-
-@pytest.mark.parametrize(("error", "says"), [(TimeoutError(), True), (RateLimited("a", "b", 1.0), True), (OSError(), False)])
-def test_timeouts_and_requests_to_wait_speak_of_overload(error, says):
-    assert is_overload(error) is says
 
 
 def test_it_serves_two_event_loops_in_a_row():

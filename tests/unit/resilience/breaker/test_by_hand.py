@@ -8,6 +8,7 @@ from sengol_api.resilience import CircuitBreaker, CircuitOpen, OptionsError, Pip
 from sengol_api.resilience.breaker.states import CircuitChanged
 from sengol_api.resilience.events import CallRejected
 from sengol_api.resilience.testing import ManualClock, Script, after, hang, run_virtual
+from support.toolkit.tasks import started
 
 
 def built(clock, **options):
@@ -19,12 +20,6 @@ def fail(pipeline, times=1):
     for _ in range(times):
         with pytest.raises(ConnectionError):
             pipeline.call_sync(Script(ConnectionError).sync)
-
-
-async def started(work):
-    task = asyncio.ensure_future(work)
-    await asyncio.sleep(0)
-    return task
 
 
 def test_an_isolated_breaker_rejects_until_it_is_reset():

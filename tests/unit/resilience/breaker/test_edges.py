@@ -7,7 +7,6 @@ import pytest
 from sengol_api.resilience import CircuitBreaker, CircuitOpen, Pipeline
 from sengol_api.resilience.breaker.sharing import InMemoryStore, SharedBreakers
 from sengol_api.resilience.breaker.states import CircuitChanged
-from sengol_api.resilience.breaker.windows import TimeBuckets
 from sengol_api.resilience.testing import ManualClock, Script, run_virtual
 
 
@@ -297,21 +296,3 @@ def test_changes_that_nobody_was_told_of_yet_are_told_in_their_order(monkeypatch
         upstream.breaker.isolate()
     upstream.breaker.reset()
     assert [change.state for change in changes] == ["ISOLATED", "CLOSED"]
-
-
-# What a window of time holds
-
-
-def test_a_window_of_time_forgets_in_twentieths():
-    window = TimeBuckets(100.0)
-    for now in (4.9, 5.1, 10.1):
-        window.record(now, failed=True, slow=False)
-    assert [window.tally(now).failures for now in (99.9, 100.5, 105.5, 110.5)] == [3, 2, 1, 0]
-
-
-def test_a_window_of_time_takes_the_same_room_whatever_the_traffic():
-    window = TimeBuckets(100.0)
-    for call in range(100_000):
-        window.record(call / 100, failed=False, slow=False)
-    assert len(window._parts) == window.PARTS
-    assert window.tally(999.99).calls == pytest.approx(10_000, rel=0.05)

@@ -8,26 +8,39 @@ import pytest
 from sengol_api.resilience import CircuitBreaker, CircuitOpen, Pipeline
 from sengol_api.resilience.breaker.states import CircuitChanged
 from sengol_api.resilience.testing import ManualClock, Script, run_virtual
+from support.threads import in_threads
 
 MODES = [{}, {"trip_on": "consecutive"}, {"trip_on": "rate"}, {"window_calls": 100}, {"slow_call": 1.0}]
 
 
 def in_eight_threads(work):
-    together, errors = threading.Barrier(8), []
+    assert in_threads(*[work] * 8) == [None] * 8
 
-    def run():
-        together.wait()
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - told by the test itself
-            errors.append(error)
 
-    threads = [threading.Thread(target=run) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+class NoLock:
+    """In the place of a lock that nobody is to take."""
+
+    def __enter__(self):
+        raise AssertionError("a lock was taken")
+
+    def __exit__(self, *_):
+        """Never reached."""
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("mode", [{}, {"reset_timeout": 0.5}], ids=["closed", "open"])
+def test_calls_that_pass_and_calls_that_are_refused_take_no_lock(kind, mode, monkeypatch):
+    pipeline = Pipeline("upstream", CircuitBreaker(failure_threshold=1, **mode), clock=ManualClock())
+    work = Script("well")
+    call = (lambda: pipeline.call_sync(work.sync)) if kind == "sync" else (lambda: asyncio.run(pipeline.call(work)))
+    if mode:
+        pipeline["circuit_breaker"].open_for(0.5)
+    monkeypatch.setattr(pipeline["circuit_breaker"].core, "_lock", NoLock())
+    if mode:
+        with pytest.raises(CircuitOpen):
+            call()
+    else:
+        assert call() == "well"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -94,3 +94,18 @@ def test_time_buckets_are_exact_to_a_twentieth_of_the_window(calls, later):
         return sum(when > now - seconds for when, _, _ in made)
 
     assert within(9.5) <= window.tally(now).calls <= within(10.0)
+
+
+def test_a_window_of_time_forgets_in_twentieths():
+    window = TimeBuckets(100.0)
+    for now in (4.9, 5.1, 10.1):
+        window.record(now, failed=True, slow=False)
+    assert [window.tally(now).failures for now in (99.9, 100.5, 105.5, 110.5)] == [3, 2, 1, 0]
+
+
+def test_a_window_of_time_takes_the_same_room_whatever_the_traffic():
+    window = TimeBuckets(100.0)
+    for call in range(100_000):
+        window.record(call / 100, failed=False, slow=False)
+    assert len(window._parts) == window.PARTS
+    assert window.tally(999.99).calls == pytest.approx(10_000, rel=0.05)

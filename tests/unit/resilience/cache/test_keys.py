@@ -118,6 +118,12 @@ def test_a_number_of_any_length_is_an_argument():
     assert canonical((10**5000,)) == canonical((10**5000,))
 
 
+@pytest.mark.parametrize(("args", "kwargs"), [(("one", 1), {}), (("one",), {"k": 1}), ((), {"query": "one"})], ids=str)
+def test_a_text_beside_other_arguments_counts(args, kwargs):
+    other = [tuple("two" if each == "one" else each for each in args), {k: "two" if v == "one" else v for k, v in kwargs.items()}]
+    assert call_key(search, args, kwargs) != call_key(search, *other)
+
+
 def test_a_function_that_was_replaced_by_one_of_the_same_name_is_another():
     names = [{}, {}]
     for each in names:
@@ -185,6 +191,20 @@ def test_functions_are_told_apart():
     assert call_key(one.query, (), {}) == call_key(one.query, (), {})
     with pytest.raises(TypeError, match="the object of the method is a"):
         call_key(Same().query, (), {})
+
+
+def test_functions_that_a_decorator_made_have_no_name_of_their_own():
+    def counted(function):
+        @functools.wraps(function)
+        def around(*args):
+            return len(args), function(*args)
+
+        return around
+
+    one, other = counted(search), counted(search)
+    assert one.__qualname__ == other.__qualname__ == "search"
+    assert [name_of(call_key(each, ("a",), {})) for each in (one, other)] == [None, None]
+    assert name_of(call_key(search, ("a",), {})) is not None
 
 
 def test_only_what_means_the_same_everywhere_has_a_name():

@@ -1,7 +1,6 @@
 """Calls that several wait for, when they end in an unusual way, and what is left behind."""
 
 import asyncio
-import contextvars
 import gc
 import threading
 import weakref
@@ -13,6 +12,7 @@ from sengol_api.resilience.deadline import deadline
 from sengol_api.resilience.errors import TimedOut
 from sengol_api.resilience.pipeline import Pipeline
 from sengol_api.resilience.testing import ManualClock, Script, after, hang, run_virtual
+from support.threads import WaitingClock, in_threads
 
 
 class StopEverythingError(BaseException):
@@ -27,43 +27,8 @@ class WatchedError(Exception):
         watch.append(weakref.ref(self))
 
 
-class Waiting:
-    """A clock on which threads wait in truth, and which tells how many do."""
-
-    def __init__(self):
-        self.waiting = threading.Semaphore(0)
-
-    def now(self):
-        return 0.0
-
-    def wall(self):
-        return 0.0
-
-    def wait(self, event, seconds):
-        self.waiting.release()
-        return event.wait()
-
-
 def make(clock, **options):
     return Pipeline("search", Cache(**{"key": lambda query="a": query, "ttl": 10.0, **options}), clock=clock)
-
-
-def in_threads(*works):
-    """What each gave or raised. The first has begun its call before the others come."""
-    results = [None] * len(works)
-
-    def one(number):
-        try:
-            results[number] = works[number]()
-        except BaseException as error:  # noqa: BLE001 - looked at by the test
-            results[number] = error
-
-    threads = [threading.Thread(target=contextvars.copy_context().run, args=(one, number)) for number in range(len(works))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 class Upstream:
@@ -87,7 +52,7 @@ class Upstream:
 
 
 def test_of_the_threads_that_waited_for_an_interrupted_call_one_makes_the_next():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline = make(clock)
     upstream = Upstream(clock, [3, 2], StopEverythingError, "answer")
 
@@ -102,7 +67,7 @@ def test_of_the_threads_that_waited_for_an_interrupted_call_one_makes_the_next()
 
 
 def test_threads_that_cannot_share_a_value_do_not_wait_for_each_other():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline = make(clock, copy=lambda value: 1 / 0)
     together = threading.Barrier(2)
     upstream = Upstream(clock, [2], ["for the first"])
@@ -121,7 +86,7 @@ def test_threads_that_cannot_share_a_value_do_not_wait_for_each_other():
 
 
 def test_a_thread_with_more_time_takes_the_answer_of_one_with_less():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline = make(clock)
     upstream = Upstream(clock, [1], "answer", "never")
 
@@ -138,7 +103,7 @@ def test_a_thread_with_more_time_takes_the_answer_of_one_with_less():
 
 
 def test_a_thread_with_just_as_much_time_takes_the_failure_too():
-    clock = Waiting()
+    clock = WaitingClock()
     pipeline = make(clock)
     upstream = Upstream(clock, [1], ConnectionError("down"), "never")
 

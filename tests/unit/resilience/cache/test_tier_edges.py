@@ -6,61 +6,13 @@ import gc
 
 import pytest
 
-from sengol_api.resilience.cache import tier as tier_module
 from sengol_api.resilience.cache.options import Cache
 from sengol_api.resilience.cache.states import TierFailed
 from sengol_api.resilience.cache.tier import InMemoryTier
 from sengol_api.resilience.errors import OptionsError, TimedOut
-from sengol_api.resilience.pipeline import Pipeline
 from sengol_api.resilience.testing import Script, hang, run_virtual
-
-
-class Tier(InMemoryTier):
-    """Remembers what it was asked, and raises where it is told to."""
-
-    def __init__(self, clock, *raising, error=ConnectionError):
-        super().__init__(clock)
-        self.raising = raising
-        self.error = error
-        self.asked = []
-
-    def _asked(self, operation):
-        self.asked.append(operation)
-        if operation in self.raising:
-            raise self.error
-
-    async def get(self, key):
-        self._asked("get")
-        return await super().get(key)
-
-    async def set(self, key, value, ttl):
-        self._asked("set")
-        await super().set(key, value, ttl)
-
-    async def delete(self, key):
-        self._asked("delete")
-        await super().delete(key)
-
-    async def clear(self):
-        self._asked("clear")
-        await super().clear()
-
-
-def replica(loop, tier, **options):
-    pipeline = Pipeline("search", Cache(**{"key": lambda query: query, "ttl": 100.0, "tier": tier, **options}), clock=loop)
-    return pipeline, pipeline["cache"]
-
-
-async def settle():
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-async def ask(pipeline, step, query="a"):
-    result = await pipeline.call(Script(step), query)
-    await settle()
-    return result
-
+from support.toolkit.tasks import settle
+from support.toolkit.watched_tiers import Tier, ask, replica
 
 # What it is asked
 
@@ -230,93 +182,5 @@ def test_a_tier_in_memory_forgets_what_has_ended():
         await asyncio.sleep(1.0)
         assert await tier.get("a") is None
         assert tier.values == {}
-
-    run_virtual(main)
-
-
-# What is believed
-
-
-def test_a_value_of_another_replica_ends_when_it_would_have_there():
-    async def main(loop):
-        tier = Tier(loop)
-        await ask(replica(loop, tier, stale_if_error=50.0)[0], "old")
-        await asyncio.sleep(100.0)
-        assert await ask(replica(loop, tier, stale_if_error=50.0)[0], "new") == "new"
-
-    run_virtual(main)
-
-
-def test_what_was_made_at_the_very_moment_of_its_invalidation_is_not_believed():
-    async def main(loop):
-        tier = Tier(loop, "delete")
-        one, _ = replica(loop, tier)
-        other, cache = replica(loop, tier)
-        await ask(one, "old")
-        cache.invalidate("a")
-        await settle()
-        assert await ask(other, "new") == "new"
-
-    run_virtual(main)
-
-
-def test_an_invalidation_of_one_key_leaves_the_others_believed():
-    async def main(loop):
-        tier = Tier(loop)
-        one, _ = replica(loop, tier)
-        other, cache = replica(loop, tier)
-        await ask(one, "value", query="b")
-        await asyncio.sleep(1.0)
-        cache.invalidate("a")
-        assert await ask(other, "never", query="b") == "value"
-
-    run_virtual(main)
-
-
-def test_after_a_clear_nothing_older_is_believed_even_if_the_tier_could_not_be_told():
-    async def main(loop):
-        tier = Tier(loop, "clear")
-        one, _ = replica(loop, tier)
-        other, cache = replica(loop, tier)
-        cache.invalidate("a")
-        await settle()
-        await asyncio.sleep(1.0)
-        for query in "ab":
-            await ask(one, "old", query=query)
-        await asyncio.sleep(1.0)
-        cache.clear()
-        await settle()
-        for query in "ab":
-            assert await ask(other, "new", query=query) == "new"
-
-    run_virtual(main)
-
-
-def test_a_value_on_its_way_to_the_tier_does_not_arrive_after_a_clear():
-    async def main(loop):
-        tier = Tier(loop, "clear")
-        pipeline, cache = replica(loop, tier)
-        await pipeline.call(Script("old"), "a")
-        cache.clear()
-        await settle()
-        assert tier.values == {}
-
-    run_virtual(main)
-
-
-@pytest.mark.parametrize(("invalidated", "believed"), [("abc", True), ("abac", True), ("abcd", False)])
-def test_of_many_invalidations_the_oldest_are_forgotten_and_nothing_so_old_believed(monkeypatch, invalidated, believed):
-    monkeypatch.setattr(tier_module, "_MOST_MARKS", 2)
-
-    async def main(loop):
-        tier = Tier(loop)
-        one, _ = replica(loop, tier)
-        other, cache = replica(loop, tier)
-        for number, query in enumerate(invalidated):
-            cache.invalidate(query)
-            await asyncio.sleep(1.0)
-            if number == invalidated.count("a") - 1:
-                await ask(one, "value", query="x")
-        assert (await ask(other, "new", query="x") == "value") is believed
 
     run_virtual(main)

@@ -6,6 +6,7 @@ from enum import Enum
 
 import pytest
 
+from sengol_api.resilience.cache import lru
 from sengol_api.resilience.cache.copies import is_immutable, pack
 from sengol_api.resilience.cache.lru import Entries, Entry
 from sengol_api.resilience.cache.sizes import size_in_memory
@@ -111,6 +112,20 @@ def test_entries_that_were_replaced_leave_nothing_behind():
     assert entries.purge(99.0) == 0
     assert entries.purge(100.0) == 1
     assert (len(entries), entries.bytes) == (0, 0)
+
+
+def test_the_record_of_ends_is_not_made_anew_at_every_entry(monkeypatch):
+    made_anew = []
+    monkeypatch.setattr(lru.heapq, "heapify", made_anew.append)
+    entries = Entries(1000, None)
+    for key in range(1000):
+        entries.put(key, entry())
+    for key in range(1000):
+        entries.put(key, entry())
+    assert made_anew == []
+    for key in range(100):
+        entries.put(key, entry())
+    assert len(made_anew) == 1
 
 
 def test_an_entry_does_not_end_with_the_one_that_it_replaced():

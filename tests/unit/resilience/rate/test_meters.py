@@ -4,6 +4,7 @@ import threading
 
 from sengol_api.resilience.rate.gcra import Gcra
 from sengol_api.resilience.rate.meters import Meters
+from support.threads import in_threads
 
 TEN = Gcra(1.0, 10)
 
@@ -67,9 +68,5 @@ def test_eight_threads_take_exactly_the_burst():
         together.wait()
         allowed.append(sum(meters.take(gcra, "key", 1000.0, 1.0)[0].allowed for _ in range(500)))
 
-    threads = [threading.Thread(target=take) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert in_threads(*[take] * 8) == [None] * 8
     assert sum(allowed) == 1000
