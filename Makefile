@@ -10,11 +10,11 @@ BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .PHONY: help run setup test test-llm e2e check lint types layers fuzz coverage mutate eval bench bench-http bench-overload faults soak \
-        simulate docs lock openapi audit sbom clean
+        screenshot simulate docs lock openapi audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## what each target does
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.run ## set up, load the corpus on first start, serve on http://127.0.0.1:4000
 	$(BIN)/sengol-api serve
@@ -80,6 +80,9 @@ bench-overload: .venv/.dev ## ten times what one worker can do, for a minute: go
 
 simulate: .venv/.dev ## an outage and an overload on virtual time: pictures in docs/resilience/pictures
 	$(BIN)/python simulations
+
+screenshot: .venv/.dev ## pictures of the status page, of a real server in trouble (needs chromium; five minutes)
+	$(BIN)/python tools/status_pictures.py
 
 docs: .venv/.dev ## write the tables of settings and of the toolkit's options from the code
 	$(BIN)/python tools/configuration.py

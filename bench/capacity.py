@@ -6,6 +6,7 @@ does not count. docs/operations/capacity.md reckons with it.
 
 import argparse
 import json
+import math
 import os
 import tempfile
 import time
@@ -21,6 +22,14 @@ from main_job import DOMAINS, SYSTEMS, Client, fact, machine, resident_mib, with
 main_job.sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.postgres import postgres_process
 from support.valkey import valkey_server
+
+MIX = {"search": 0.7, "repeated": 0.15, "fresh": 0.1, "save": 0.05}
+BUSY = 0.6
+"""Share of a core that a worker is given to do: what is above that waits in line too long."""
+MEMORY = 512
+"""MiB of a worker with full caches."""
+POOL = 23
+"""Connections that a worker opens to PostgreSQL at most, by default."""
 
 Part = tuple[str, Callable[[], float]]
 
@@ -74,8 +83,9 @@ class Requests:
         return self._client.send("PUT", f"{self._review}/save-questions", questions)
 
 
-def costs(address: str, parts: list[Part], runs: int) -> None:
-    """One line for each kind of request."""
+def costs(address: str, parts: list[Part], runs: int) -> dict[str, list[float]]:
+    """One line for each kind of request; milliseconds of each part."""
+    found = {}
     requests = Requests(address)
     kinds = [(requests.health, 10), (requests.search, 2), (requests.fresh, 1), (requests.repeated, 2), (requests.save, 1)]
     for ask, times in kinds:
@@ -85,8 +95,23 @@ def costs(address: str, parts: list[Part], runs: int) -> None:
         for number in range(runs * times):
             ask(number)
         spent = [(now() - was) / (runs * times) * 1000 for was, (_, now) in zip(before, parts, strict=True)]
+        found[ask.__name__] = spent
         each = ", ".join(f"{name} {ms:.2f} ms" for (name, _), ms in zip(parts, spent, strict=True))
-        fact(ask.__name__, f"{each}; {1000 / spent[0]:.0f} a second and core")
+        print(f"  {ask.__name__:<10} {each}; {1000 / spent[0]:.0f} a second and core")
+    return found
+
+
+def growth(cost: dict[str, list[float]]) -> None:
+    """How many of everything so many requests a second take, in the mix of MIX."""
+    api, postgres, valkey = (sum(share * cost[kind][part] for kind, share in MIX.items()) for part in range(3))
+    shares = ", ".join(f"{share:.0%} {kind}" for kind, share in MIX.items())
+    print(f"\n  a mix of {shares}: API {api:.1f} ms, PostgreSQL {postgres:.2f} ms, Valkey {valkey:.2f} ms a request")
+    for rate in (10, 100, 1000, 10_000):
+        workers = max(2, math.ceil(rate * api / 1000 / BUSY))
+        print(
+            f"  {rate:>6} requests/s: {workers:>4} workers of one core, {BUSY:.0%} busy, {workers * MEMORY / 1024:6.1f} GiB; PostgreSQL "
+            f"{rate * postgres / 1000:5.2f} cores, up to {workers * POOL} connections; Valkey {rate * valkey / 1000:5.2f} cores"
+        )
 
 
 def main() -> None:
@@ -111,8 +136,9 @@ def main() -> None:
             ("PostgreSQL", lambda: processor_seconds(postgres.pid)),
             ("Valkey", lambda: processor_seconds(valkey.pid)),
         ]
-        costs(address, parts, options.runs)
+        cost = costs(address, parts, options.runs)
         fact("resident memory of the replica", f"{resident_mib(pid):.0f} MiB")
+        growth(cost)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ class Seen:
     failed: int = 0
     labelled: int = 0
     wrong: int = 0
+    calls: int = 0
 
 
 def settings(base_url: str, port: int) -> dict[str, str]:
@@ -122,6 +123,7 @@ def timed(reviewer: Reviewer, number: int, deadline_ms: int, seen: Seen) -> dict
         return None
     finally:
         seen.times.append(time.perf_counter() - started)
+    seen.calls += data["generationMetadata"]["upstreamCalls"]
     rungs = {each["dependency"] for each in data["generationMetadata"]["degraded"]}
     seen.labelled += rungs >= {"model", "search"} or "review" in rungs
     return data
@@ -147,20 +149,22 @@ def measure(way: str, data_dir: Path, deadline_ms: int) -> None:
             closing.wrong += not same(made, healthy.generate(number))
             if made is not None and made["generationMetadata"]["upstreamCalls"] == 0:
                 break
-        before = upstreams.sent()
+        before, began = upstreams.sent(), time.perf_counter()
         for number in range(1000, 1000 + OPEN):
             started = time.perf_counter()
             due = healthy.generate(number)
             alone.append(time.perf_counter() - started)
             open_.wrong += not same(timed(reviewer, number, deadline_ms, open_), due)
-        sent = upstreams.sent() - before
+        sent, took = upstreams.sent() - before, time.perf_counter() - began
     reviews, wrong = len(closing.times) + OPEN, closing.wrong + open_.wrong
     failed, labelled = closing.failed + open_.failed, closing.labelled + open_.labelled
     ratio = statistics.median(a / b for a, b in zip(open_.times, alone, strict=True))
     print(
         f"  {way:<20} answered {reviews - failed}/{reviews}, right {reviews - wrong}/{reviews}, labelled {labelled}/{reviews}; "
         f"slowest {max(closing.times):5.2f} s = {max(closing.times) * 1000 / deadline_ms:4.2f} of its deadline; "
-        f"open: p50 {statistics.median(open_.times) * 1000:4.0f} ms = {ratio:4.2f} x offline, {sent / OPEN:5.3f} calls a review"
+        f"open: p50 {statistics.median(open_.times) * 1000:4.0f} ms = {ratio:4.2f} x offline, "
+        f"{open_.calls / OPEN:5.3f} calls a review; {max(0, sent - open_.calls)} others "
+        f"in {took:.0f} s, by which d-vecDB is found again"
     )
     if way == "insufficient_quota" and upstreams.openai is not None:
         fact("chat requests of a key without quota", str(upstreams.openai.count(CHAT)), "1 in a cool-down")

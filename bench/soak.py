@@ -35,6 +35,8 @@ from support.valkey import valkey_server
 CONNECTIONS = 8
 EVERY = 5.0
 """Seconds between two samples."""
+CACHE_MIB = 8
+"""Memory of each cache: small, so that all are full when the warm-up ends. What grows then is no cache."""
 CALM = 30.0
 """Seconds without load or faults before what is left is counted: longer than an idle connection is kept."""
 
@@ -72,6 +74,8 @@ def world(data_dir: Path) -> Iterator[World]:
         given = settings(openai.base_url, dvecdb.port) | {
             "REDIS_URL": f"redis://127.0.0.1:{valkey.port}",
             "TOKENS_PER_DAY": "0",
+            "REQUEST_TIMEOUT": "20000",  # a reviewer does not wait for a silent model for ever
+            "CACHE_MAX_MIB": str(CACHE_MIB),
         }
         stack.enter_context(with_environment(given))
         address, pid, _ = stack.enter_context(server(data_dir))

@@ -87,7 +87,7 @@ def _ask(address: str, number: int, over: threading.Event) -> None:
                 reviewer.client.send("POST", "/api/incidents/search", query)
 
 
-def photograph(browser: Browser, address: str, file: Path, scheme: str, size: tuple[int, int] = (1440, 1060)) -> None:
+def photograph(browser: Browser, address: str, file: Path, scheme: str, size: tuple[int, int] = (1400, 900)) -> None:
     """The page as one sees it."""
     viewport = {"width": size[0], "height": size[1]}
     page = browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import text
 
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.ops.health import Dependency, Health
@@ -60,3 +61,18 @@ async def test_a_database_whose_connections_are_all_in_use_is_not_one_that_is_aw
             await held.enter_async_context(database.read())
         async with asyncio.timeout(10):
             await database.ping()
+
+
+async def test_a_worker_opens_no_more_connections_to_postgresql_than_it_is_given(postgres):
+    database = Database(postgres.format("postgres"), connections=3)
+
+    async def one() -> int:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT pg_sleep(0.02)"))
+            ours = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+            return (await connection.execute(text(ours))).scalar_one() + 1
+
+    try:
+        assert max(await asyncio.gather(*(one() for _ in range(20)))) <= 3
+    finally:
+        await database.close()

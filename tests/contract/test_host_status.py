@@ -14,7 +14,7 @@ from sengol_api.ops.drain import Drain
 from sengol_api.ops.health import Dependency, Health
 from sengol_api.ops.status.host import HostStatus
 from sengol_api.ops.status.worker import STATUS, WorkerStatus
-from sengol_api.resilience import CircuitBreaker, Registry
+from sengol_api.resilience import CircuitBreaker, RateLimit, Registry
 from sengol_api.resilience.testing import ManualClock
 
 
@@ -39,7 +39,7 @@ class Made:
         )
         self.drain = Drain()
         self.status = WorkerStatus(self.health, self.registry, Background(), self.drain, self.telemetry, clock=clock)
-        self.host = HostStatus(self.telemetry, clock=clock, patience=10)
+        self.host = HostStatus(self.telemetry, clock=clock, patience=(10, 10))
 
     async def fail(self) -> None:
         async def refused():
@@ -113,13 +113,19 @@ async def test_a_breaker_that_flaps_for_days_leaves_no_more_than_its_last_change
     assert len((await one.host.look()).workers[0].changes["dvecdb"]) == 20
 
 
+async def test_a_rate_limit_says_who_counts_it(make):
+    one = await make(alone=True)
+    one.registry.pipeline("limit.requests", RateLimit(rate=1))
+    assert (await one.host.look()).workers[0].stores == {"limit.requests": "none"}
+
+
 async def test_a_breaker_that_two_pipelines_share_is_one(make):
     one = await make(alone=True)
     assert set((await one.host.look()).workers[0].breakers) == {"dvecdb"}
 
 
 async def test_a_dependency_that_hangs_does_not_make_its_worker_look_stuck(make, monkeypatch):
-    monkeypatch.setattr("sengol_api.ops.status.worker.PATIENCE", 0.01)
+    monkeypatch.setattr("sengol_api.ops.status.worker.FIRST_PATIENCE", 0.01)
     release = asyncio.Event()
     one, two = await make(), await make(check=release.wait)
     await one.status._ask()
@@ -139,8 +145,9 @@ async def test_dependencies_are_asked_again_after_a_moment_and_not_with_every_lo
     one = await make(alone=True, check=check)
     for _ in range(5):
         await one.host.look()
+        one.clock.advance(0.28)
     assert len(asked) == 1
-    one.clock.advance(2)
+    one.clock.advance(0.2)
     await one.host.look()
     assert len(asked) == 2
 
@@ -151,6 +158,18 @@ async def test_a_worker_that_fails_to_answer_is_told_apart(make):
     assert [worker.state for worker in (await one.host.look()).workers] == ["answered", "failed"]
     two.telemetry.host.offer(STATUS, lambda _: 1 / 0)
     assert [worker.state for worker in (await one.host.look()).workers] == ["answered", "failed"]
+
+
+async def test_a_worker_that_is_late_once_is_shown_as_it_was_and_one_that_stays_silent_is_told(make):
+    one, two = await make(), await make()
+    await one.host.look()
+    release = asyncio.Event()
+    two.telemetry.host.offer(STATUS, lambda _: release.wait())
+    one.host._patience = 0.01
+    assert [(worker.state, worker.status) for worker in (await one.host.look()).workers] == [("answered", "ok")] * 2
+    one.clock.advance(7)
+    assert (await one.host.look()).workers[1].state == "silent"
+    release.set()
 
 
 async def test_calls_of_all_workers_are_added_up_by_steps(make):

@@ -18,8 +18,6 @@ from support.assisted import good_answer
 from support.openai_faults import OpenAIFaults
 from support.tcp_proxy import TcpProxy, tcp_proxy
 
-pytest_plugins = ["support.fixtures"]
-
 KEPT = 1200
 """Incidents of the corpus that the tests keep: an index of them is built in seconds."""
 

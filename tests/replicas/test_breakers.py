@@ -143,7 +143,16 @@ async def test_a_breaker_that_one_replica_opens_is_open_on_all_and_closes_on_all
 async def test_an_order_that_was_acknowledged_stands_though_its_replica_dies_at_once(asked, with_model, on_stage, figure):
     email = f"{os.urandom(8).hex()}@example.com"
     user = await register(with_model.address, email)
-    grant = [sys.executable, "-m", "sengol_api", "admin", "grant", email, "--data-dir", str(on_stage.folder / "with-model" / "api-1")]
+    grant = [
+        sys.executable,
+        "-m",
+        "sengol_api",
+        "admin",
+        "grant",
+        email,
+        "--data-dir",
+        str(on_stage.folder / "with-model" / "api-1"),
+    ]
     subprocess.run(grant, env=environment(**on_stage.settings), check=True, capture_output=True)
     victim, *others = asked
     admin = Line(("127.0.0.1", victim.replica.port), user)

@@ -24,8 +24,10 @@ def chromium() -> Iterator[Browser]:
     path = executable()
     if path is None:
         unavailable("chromium", "no Chromium here: apt-get install chromium")
+    # A container has little shared memory, and Chromium's sandbox refuses to run for root.
+    arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        browser = driver.chromium.launch(executable_path=path, args=arguments)
         try:
             yield browser
         finally:

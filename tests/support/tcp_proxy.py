@@ -89,6 +89,7 @@ class TcpProxy:
         self._manners: dict[str, Manner] = dict.fromkeys(BOTH, Pass())
         self._on_accept: Literal["connect", "hang", "reset"] = "connect"
         self._listener: asyncio.Server | None = None
+        self._closing = False
         self.accepted = 0
         self.passed: Counter[str] = Counter()
         self._holder = _bound(0)  # bound and never listening: without a listener beside it, the kernel refuses
@@ -155,6 +156,7 @@ class TcpProxy:
 
     def close(self) -> None:
         """Stop; open connections are reset."""
+        self._closing = True
         self._thread.run(self._stop_listening())
         self.reset_open()
         self._thread.close()
@@ -192,6 +194,9 @@ class TcpProxy:
                 await self._changed.wait()
             if self._on_accept == "connect":
                 await self._serve(reader, link)
+        except asyncio.CancelledError:
+            if not self._closing:  # else it is our own end, of which the streams of Python 3.11 would print a traceback
+                raise
         finally:
             link.end(reset=self._on_accept == "reset")
             self._links.discard(link)

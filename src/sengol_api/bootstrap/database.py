@@ -21,7 +21,7 @@ def open_database(settings: Settings) -> Database:
     """
     ensure_data_dir(settings)
     try:
-        return Database(settings.database)
+        return Database(settings.database, connections=settings.database_pool_size)
     except ValueError as error:
         raise StartError(f"DATABASE_URL: {error}") from None
 

@@ -151,9 +151,13 @@ class Telemetry:
                 continue
             yield from samples
 
-    async def everywhere(self) -> Samples:
-        """The samples of all workers as one: of those that answer as they are now, of the others what they counted to the end."""
-        answers = await self.host.ask(METRICS)
+    async def everywhere(self, *, seconds: float = 0.5) -> Samples:
+        """The samples of all workers as one: of those that answer as they are now, of the others what they counted to the end.
+
+        Args:
+            seconds: that a worker has to answer.
+        """
+        answers = await self.host.ask(METRICS, seconds=seconds)
         kept = self.host.kept(METRICS)
         parts: list[tuple[Samples, bool]] = []
         states = dict.fromkeys(("answered", "silent", "failed", "gone"), 0.0)

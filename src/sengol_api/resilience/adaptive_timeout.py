@@ -44,13 +44,13 @@ class AdaptiveTimeout(PolicyOptions):
             )
 
     def up_to(self, seconds: float) -> "AdaptiveTimeout":
-        """The same with another longest limit, which the others do not exceed.
+        """The same with another longest limit, which ``initial`` does not exceed, and which leaves room to be shorter: half of it.
 
         Raises:
             OptionsError: ``seconds`` is no finite number above 0.
         """
         initial = None if self.initial is None else min(self.initial, seconds)
-        return self.changed(max_timeout=seconds, min_timeout=min(self.min_timeout, seconds), initial=initial)
+        return self.changed(max_timeout=seconds, min_timeout=min(self.min_timeout, seconds / 2), initial=initial)
 
     def limit_after(self, observed: float | None) -> float:
         """Seconds that an attempt gets, given the observed quantile."""

@@ -31,6 +31,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper, forb
     database_url: Annotated[
         str, _about("sqlite:///path or postgresql://user:password@host/name; empty: SQLite in DATA_DIR", secret=True)
     ] = ""
+    database_pool_size: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)], _about("most connections of one worker to PostgreSQL; three more ask for its health")
+    ] = 20
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _about("least level that is logged")] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], _about("auto: console on a terminal, else json")] = "auto"
 

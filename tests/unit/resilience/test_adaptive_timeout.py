@@ -229,7 +229,7 @@ def test_another_longest_limit_bounds_the_others_too():
     options = AdaptiveTimeout(min_timeout=5.0, max_timeout=30.0, initial=20.0, window=600.0)
     assert options.up_to(60.0) == options.changed(max_timeout=60.0)
     assert options.up_to(10.0) == options.changed(max_timeout=10.0, initial=10.0)
-    assert options.up_to(2.0) == options.changed(max_timeout=2.0, initial=2.0, min_timeout=2.0)
+    assert options.up_to(2.0) == options.changed(max_timeout=2.0, initial=2.0, min_timeout=1.0)
     assert AdaptiveTimeout().up_to(0.05).limit_after(None) == 0.05
     with pytest.raises(OptionsError, match="max_timeout=0"):
         AdaptiveTimeout().up_to(0)

@@ -10,7 +10,7 @@ from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot
 
 HEAD_START: Final = 1.0
 """Seconds. A refusal comes within a few hundred milliseconds, an answer takes longer, and nobody shall wait for all of that."""
-SHARE: Final = 0.1
+SHARE: Final = 0.2
 """Of the caller's deadline, which the head start takes at most."""
 
 
@@ -26,25 +26,28 @@ class Account:
 
     A spent quota, or a key that is not valid, is told to every call alike, so a few that are sent at the same time are refused, and
     counted by the provider, all of them. Therefore the first call to an account that has not answered yet, or whose breaker has
-    opened since, goes ahead: those that come meanwhile wait until it has ended, for a second, or a tenth of their time, at most. An
+    opened since, goes ahead: those that come meanwhile wait until it has ended, for a second, or a fifth of their time, at most. An
     account that has answered costs its calls nothing.
 
     Args:
         pipeline: with the breaker of the key.
         clock: whose time counts.
+
+    Attributes:
+        known: it has answered, and its breaker has not opened since.
     """
 
     def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
         self.pipeline = pipeline
         self._breaker = pipeline["circuit_breaker"]
         self._now = clock.now
-        self._known = False
+        self.known = False
         self._ahead: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Ahead] = weakref.WeakKeyDictionary()
         pipeline.subscribe(self._doubt, CircuitChanged)
 
     def _doubt(self, event: Any) -> None:  # noqa: ANN401 - a CircuitChanged
         if event.state is not CircuitState.CLOSED:
-            self._known = False
+            self.known = False
 
     @property
     def why_away(self) -> str:
@@ -53,12 +56,12 @@ class Account:
 
     async def call(self, work: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:  # noqa: ANN401 - what the work gives
         """Do it, as soon as it is this call's turn."""
-        if self._known:
+        if self.known:
             return await self.pipeline.call(work, *args)
         mine = await self._turn()
         try:
             answer = await self.pipeline.call(work, *args)
-            self._known = True
+            self.known = True
         finally:
             if mine is not None:
                 self._end(mine)
@@ -69,7 +72,7 @@ class Account:
         loop, now = asyncio.get_running_loop(), self._now()
         left = remaining()
         until = now + (HEAD_START if left is None else min(HEAD_START, SHARE * left))
-        while not self._known:
+        while not self.known:
             ahead = self._ahead.get(loop)
             if ahead is None:
                 mine = self._ahead[loop] = _Ahead(self._now(), loop.create_future())

@@ -89,6 +89,8 @@ class Route(ABC, Generic[A, R]):
             Rejected: a policy refused.
             TimedOut: it took too long.
         """
+        if not self._account.known:
+            await self._upstream.loading()  # which takes a second or two, and would be all of a head start
         answer: R = await self._account.call(self._pipeline_for(ask, run).call, self._attempt, ask, run)
         return answer
 

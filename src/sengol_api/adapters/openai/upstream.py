@@ -15,6 +15,7 @@ from sengol_api.adapters.openai.streaming import assembled
 from sengol_api.adapters.openai.taxonomy import from_sdk
 from sengol_api.adapters.openai.validation import Completion, chat_from
 from sengol_api.observability.trace_context import outgoing
+from sengol_api.resilience import remaining
 from sengol_api.review.provenance import count_call
 
 if TYPE_CHECKING:
@@ -53,12 +54,22 @@ class Upstream:
 
     async def sdk(self) -> "AsyncOpenAI":
         """The SDK client of this event loop."""
+        making = self._making()
+        # Others wait for it as well: who is cancelled meanwhile does not take it with them.
+        return making.result() if making.done() else await asyncio.shield(making)
+
+    async def loading(self) -> None:
+        """Wait until the SDK is there, or the caller's deadline is over."""
+        making = self._making()
+        if not making.done():
+            await asyncio.wait({making}, timeout=remaining())
+
+    def _making(self) -> "asyncio.Future[AsyncOpenAI]":
         loop = asyncio.get_running_loop()
         making = self._made.get(loop)
         if making is None or (making.done() and (making.cancelled() or making.exception() is not None)):
             making = self._made[loop] = asyncio.ensure_future(asyncio.to_thread(_make, self.provider))
-        # Others wait for it as well: who is cancelled meanwhile does not take it with them.
-        return making.result() if making.done() else await asyncio.shield(making)
+        return making
 
     async def close(self) -> None:
         """Close the connections of this event loop; those of a client that was handed in stay with who made it."""

@@ -57,17 +57,19 @@ class Database:
 
     Args:
         url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+        connections: to PostgreSQL, at most; half of them stay open. Three more, for questions of health, come when they are needed.
 
     Raises:
         ValueError: the URL is of no supported kind.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connections: int = 20) -> None:
         parsed = async_url(url)
         self.is_sqlite = parsed.drivername.startswith("sqlite")
         # Every block below commits or rolls back itself, so SQLite need not be asked to once more.
         sqlite: dict[str, Any] = {"pool_reset_on_return": None}
-        options = sqlite if self.is_sqlite else {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+        kept = (connections + 1) // 2
+        options = sqlite if self.is_sqlite else {"pool_pre_ping": True, "pool_size": kept, "max_overflow": connections - kept}
         self._engine: AsyncEngine = create_async_engine(parsed, hide_parameters=True, **options)  # errors are logged
         # A question of health does not stand in line behind requests: a replica that has much to do is not one without a database.
         # A second and a third, for when the one before hangs in its clean-up.

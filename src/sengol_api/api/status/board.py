@@ -1,5 +1,6 @@
 """What the page is told of the host at a moment."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from sengol_api import __version__
@@ -7,7 +8,7 @@ from sengol_api.api.status import tables
 from sengol_api.api.status.breakers import epoch
 from sengol_api.api.status.dependencies import SLOW, dependencies, in_ms, shares, total
 from sengol_api.api.status.problems import overall, problems
-from sengol_api.api.wire.status import ServiceOut, StatusOut
+from sengol_api.api.wire.status import PlacesOut, ServiceOut, StatusOut
 from sengol_api.ops.status.host import Seen
 from sengol_api.ops.status.timeline import MINUTE
 from sengol_api.ops.status.trail import STEP
@@ -20,8 +21,9 @@ _FAILED: Final = "5xx"
 
 def status(seen: Seen) -> StatusOut:
     """All that the page shows."""
-    requests, found = _service(seen), dependencies(seen)
-    places, limits = tables.places(seen), tables.limits(seen)
+    admitted, bulkheads = tables.admission(seen), tables.bulkheads(seen)
+    requests, found = _service(seen, admitted), dependencies(seen)
+    places, limits = [*admitted, *bulkheads], tables.limits(seen)
     return StatusOut(
         at=epoch(seen.at),
         status=overall(seen),
@@ -41,7 +43,7 @@ def status(seen: Seen) -> StatusOut:
     )
 
 
-def _service(seen: Seen) -> ServiceOut:
+def _service(seen: Seen, admitted: Sequence[PlacesOut]) -> ServiceOut:
     ours = [labels for labels in seen.samples.get(REQUESTS, {}) if labels[1].startswith(_API)]
     timed = [labels for labels in seen.samples.get(SECONDS, {}) if labels[1].startswith(_API)]
     asked = seen.window.series(REQUESTS, ours)
@@ -56,5 +58,5 @@ def _service(seen: Seen) -> ServiceOut:
         failed_share=round(total(failed[-MINUTE:]) / in_a_minute, 4) if in_a_minute else None,
         median=in_ms(minute.quantile(SECONDS, 0.5, timed)),
         slow_now=in_ms(minute.quantile(SECONDS, SLOW, timed)),
-        in_flight=round(tables.value(seen, "sengol_http_requests_in_flight")),
+        in_flight=sum(each.in_flight for each in admitted),
     )

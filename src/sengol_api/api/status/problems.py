@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from sengol_api.api.status.tables import value
 from sengol_api.api.wire.status import DependencyOut, LimitOut, PlacesOut, ProblemOut, ServiceOut
 from sengol_api.ops.status.host import Seen
 
@@ -116,7 +115,7 @@ def _of_places(places: Sequence[PlacesOut]) -> Iterator[ProblemOut]:
 
 
 def _of_stores(seen: Seen, limits: Sequence[LimitOut]) -> Iterator[ProblemOut]:
-    alone = [each.name for each in limits if value(seen, "sengol_rate_limit_store_away", (each.name,))]
+    alone = [each.name for each in limits if each.store == "away"]
     if alone:
         text = f"the shared store is away, each process counts by itself: {', '.join(alone)}"
         yield ProblemOut(severity="warning", about="rate limits", text=text)

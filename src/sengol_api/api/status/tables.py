@@ -1,6 +1,6 @@
 """Caches, places, rungs, limits, models and workers, as they stand and as they were within the last five minutes."""
 
-from typing import Final
+from typing import Final, Literal
 
 from sengol_api.api.ops_present import milliseconds
 from sengol_api.api.status.breakers import epoch
@@ -45,12 +45,14 @@ def caches(seen: Seen) -> list[CacheOut]:
     return [one(name) for name in _names(seen, "sengol_cache_entries")]
 
 
-def places(seen: Seen) -> list[PlacesOut]:
-    """What is let in at once: at the door, and to each dependency that has a bulkhead."""
-    return [
-        *_places(seen, "admission", "sengol_admission_turned_away_total"),
-        *_places(seen, "bulkhead", "sengol_bulkhead_rejected_total"),
-    ]
+def admission(seen: Seen) -> list[PlacesOut]:
+    """What is let in at once."""
+    return _places(seen, "admission", "sengol_admission_turned_away_total")
+
+
+def bulkheads(seen: Seen) -> list[PlacesOut]:
+    """What is sent to a dependency at once."""
+    return _places(seen, "bulkhead", "sengol_bulkhead_rejected_total")
 
 
 def _places(seen: Seen, kind: str, turned_away: str) -> list[PlacesOut]:
@@ -86,17 +88,21 @@ def rungs(seen: Seen) -> list[RungOut]:
 def limits(seen: Seen) -> list[LimitOut]:
     """The rate limits by name."""
     recent = seen.window.by_label("sengol_rate_limit_calls_total")
-    stores = seen.samples.get("sengol_rate_limit_store_away", {})
     return [
         LimitOut(
             name=name,
             allowed=round(recent.get((name, "allowed"), 0.0)),
             refused=round(recent.get((name, "rejected"), 0.0)),
             keys=round(value(seen, "sengol_rate_limit_keys", (name,))),
-            shared=(name,) in stores and not stores[name,],
+            store=_store(seen, name),
         )
         for name in _names(seen, "sengol_rate_limit_keys")
     ]
+
+
+def _store(seen: Seen, name: str) -> Literal["none", "shared", "away"]:
+    told = {worker.stores.get(name) for worker in seen.answered}
+    return "away" if "away" in told else "shared" if "shared" in told else "none"
 
 
 def models(seen: Seen) -> list[ModelOut]:

@@ -20,7 +20,7 @@ class ProblemOut(Out):
 
 
 class ServiceOut(Out):
-    """Requests to the API, without health, metrics and pages: per second, the share that failed (5xx), and milliseconds."""
+    """Requests to the API, without health and pages: per second, share that failed (5xx), milliseconds; what is admitted now."""
 
     requests: Series
     failed: Series
@@ -134,13 +134,13 @@ class RungOut(Out):
 
 
 class LimitOut(Out):
-    """A rate limit, and who counts it."""
+    """A rate limit; without a store each process counts by itself, and so it does while the store is away."""
 
     name: str
     allowed: int
     refused: int
     keys: int
-    shared: bool
+    store: Literal["none", "shared", "away"]
 
 
 class ModelOut(Out):

@@ -1,6 +1,7 @@
 """All workers of this server as one, at a moment."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -71,6 +72,7 @@ class Worker:
         phase: serving, draining, stopping or cutting.
         lag: longest lag of its event loop within a minute, in seconds.
         status: of its dependencies: ok, degraded or down; None before the first answer of theirs.
+        stores: of its rate limits: none, shared, or away while it counts by itself.
     """
 
     place: int
@@ -83,6 +85,7 @@ class Worker:
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
     changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     background: Mapping[str, Work] = field(default_factory=dict)
+    stores: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,9 @@ class Seen:
         return tuple(worker for worker in self.workers if worker.state == "answered")
 
 
+PATIENCE: Final = (1.0, 2.0)
+GRACE: Final = 6.0
+"""Seconds since its last answer after which a worker that gives none counts as silent: one that is busy answers the next time."""
 _UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError)
 
 
@@ -118,20 +124,23 @@ class HostStatus:
     Args:
         telemetry: of this worker.
         clock: of the times.
-        patience: seconds that a worker has to answer.
+        patience: seconds that a worker has to answer, and at a first look, when it has five minutes to tell of.
     """
 
-    def __init__(self, telemetry: Telemetry, *, clock: Clock = SYSTEM_CLOCK, patience: float = 0.5) -> None:
+    def __init__(self, telemetry: Telemetry, *, clock: Clock = SYSTEM_CLOCK, patience: tuple[float, float] = PATIENCE) -> None:
         self._telemetry = telemetry
-        self._patience = patience
+        self._patience, self._first_patience = patience
+        self._last: dict[int, tuple[float, Worker]] = {}
         self._timeline = Timeline()
         self._check_times: dict[str, dict[int, float]] = {}
         self._wall: Callable[[], float] = clock.wall
 
     async def look(self) -> Seen:
-        """How the host is now: within about half a second, also when a worker hangs."""
-        asked = self._telemetry.host.ask(STATUS, {"since": self._timeline.known}, seconds=self._patience)
-        samples, answers = await asyncio.gather(self._telemetry.everywhere(), asked)
+        """How the host is now: within a second, also when a worker hangs; at a first look, two seconds."""
+        recent = any(0 <= self._wall() - at < GRACE for at, _ in self._last.values())
+        patience = self._patience if recent else self._first_patience
+        asked = self._telemetry.host.ask(STATUS, {"since": self._timeline.known}, seconds=patience)
+        samples, answers = await asyncio.gather(self._telemetry.everywhere(seconds=patience), asked)
         now = self._wall()
         workers = tuple(self._read(answer, now) for answer in answers)
         return Seen(now, workers, samples, self._timeline.window(now), self._note_checks(workers, now))
@@ -150,6 +159,9 @@ class HostStatus:
         return {name: [times.get(step) for step in steps] for name, times in self._check_times.items() if times}
 
     def _read(self, answer: Answer, now: float) -> Worker:
+        at, last = self._last.get(answer.place, (-math.inf, None))
+        if answer.state == "silent" and last is not None and 0 <= now - at < GRACE:
+            return last
         if answer.state != "answered":
             return Worker(answer.place, answer.state)
         try:
@@ -158,6 +170,7 @@ class HostStatus:
             self._timeline.add(answer.place, steps, now=now)
         except _UNREADABLE:  # of another version, in the middle of an update
             return Worker(answer.place, "failed")
+        self._last[answer.place] = now, worker
         return worker
 
 
@@ -175,5 +188,6 @@ def _worker(place: int, told: Mapping[str, Any]) -> Worker:
             for name, each in told["breakers"].items()
         },
         changes={name: tuple(Change(*each) for each in changes) for name, changes in told["changes"].items()},
+        stores=dict(told["stores"]),
         background={name: Work(**each) for name, each in told["background"].items()},
     )

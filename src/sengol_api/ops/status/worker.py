@@ -13,7 +13,7 @@ from sengol_api.ops.drain import Drain
 from sengol_api.ops.health import Check, Health, Report
 from sengol_api.ops.status.changes import Changes
 from sengol_api.ops.status.trail import Trail
-from sengol_api.resilience import CircuitChanged, Registry
+from sengol_api.resilience import CircuitChanged, RateLimit, Registry
 from sengol_api.resilience.breaker.states import CircuitBreakerSnapshot
 from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
 
@@ -22,6 +22,8 @@ FRESH: Final = 1.5
 """Seconds for which what the dependencies said is told again without asking them."""
 PATIENCE: Final = 0.25
 """Seconds that an answer waits for them: a dependency that hangs must not make this worker look stuck."""
+FIRST_PATIENCE: Final = 1.25
+"""The same while nothing is known of them. Each has a second to answer, as a rule."""
 _log = logging.getLogger(__name__)
 
 
@@ -93,6 +95,7 @@ class WorkerStatus:
             # One that several pipelines share goes by the pipeline that made it, as its events do.
             "breakers": {each.site.pipeline: _breaker(each.snapshot()) for each in self._registry.breakers().values()},
             "changes": self._changes.to_json(),
+            "stores": {name: limits[0].snapshot().store for name, limits in self._registry.policies(RateLimit.kind).items()},
             "background": {
                 name: {"state": str(work.state), "failures": work.failures_in_a_row, "error": work.last_error}
                 for name, work in self._background.snapshot().items()
@@ -117,7 +120,7 @@ class WorkerStatus:
         if self._report is None or self._clock.now() - self._report_at >= FRESH:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask(), name="health for the status page")
-            await asyncio.wait({self._asking}, timeout=PATIENCE)
+            await asyncio.wait({self._asking}, timeout=FIRST_PATIENCE if self._report is None else PATIENCE)
         return self._report
 
     async def _ask(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sengol_api.adapters.openai import KeyRefusedError, QuotaError, UnavailableError
+from sengol_api.adapters.openai import KeyRefusedError, LateAnswerError, QuotaError, UnavailableError
 from sengol_api.adapters.openai.account import HEAD_START, SHARE
 from sengol_api.resilience import deadline
 from sengol_api.resilience.testing import after, hang, run_virtual
@@ -57,6 +57,19 @@ def test_each_cool_down_costs_one_call_and_a_paid_bill_serves_all_who_ask_then()
     run_virtual(main)
 
 
+def test_an_account_that_has_answered_is_doubted_when_its_quota_is_spent():
+    async def main(clock):
+        sdk = FakeSdk(Said(), after(0.3, QUOTA), after(0.3, Said()))
+        client = client_over(clock, sdk)
+        await client.chat_completion(question(0))
+        with pytest.raises(QuotaError):
+            await client.chat_completion(question(1))
+        await asyncio.sleep(60.1)
+        assert [each.source for each in await three(client, 10)] == ["fresh"] * 3, "two wait for the probe"
+
+    run_virtual(main)
+
+
 def test_the_others_go_as_soon_as_the_first_is_answered():
     async def main(clock):
         client = client_over(clock, FakeSdk(after(0.4, Said())))
@@ -93,7 +106,7 @@ def test_who_comes_when_the_head_start_is_over_does_not_wait():
     run_virtual(main)
 
 
-def test_a_caller_in_a_hurry_waits_for_a_tenth_of_its_time():
+def test_a_caller_in_a_hurry_waits_for_a_fifth_of_its_time():
     async def main(clock):
         sdk = FakeSdk(hang, after(0.1, Said()))
         client = client_over(clock, sdk)
@@ -184,5 +197,34 @@ def test_it_is_there_again_when_its_time_open_is_over_and_the_next_call_is_the_p
         await asyncio.sleep(1.1)
         assert client.why_away() == ""
         assert [each.source for each in await three(client, 10)] == ["fresh"] * 3
+
+    run_virtual(main)
+
+
+def test_the_head_start_begins_when_the_sdk_is_there():
+    async def main(clock):
+        sdk = FakeSdk(after(0.3, QUOTA))
+        client = client_over(clock, sdk)
+        upstream = client._wiring.upstreams[0]
+        arriving = asyncio.get_running_loop().create_future()
+        upstream._made[asyncio.get_running_loop()] = arriving
+        asyncio.get_running_loop().call_later(3.0, arriving.set_result, sdk)
+        ended = await three(client)
+        assert sorted(type(each).__name__ for each in ended) == ["QuotaError", "UnavailableError", "UnavailableError"]
+        assert sdk.count == 1
+
+    run_virtual(main)
+
+
+def test_who_has_no_time_until_the_sdk_is_there_is_told_in_time():
+    async def main(clock):
+        sdk = FakeSdk(Said())
+        client = client_over(clock, sdk)
+        client._wiring.upstreams[0]._made[asyncio.get_running_loop()] = asyncio.get_running_loop().create_future()
+        began = clock.now()
+        with pytest.raises(LateAnswerError), deadline(2.0, clock=clock):
+            await client.chat_completion(question(0))
+        assert clock.now() - began <= 2.0
+        assert sdk.count == 0
 
     run_virtual(main)

@@ -94,7 +94,6 @@ def test_background_work_that_fails_again_and_again_is_told():
 
 def test_stores_that_are_away_overload_and_chaos_are_told():
     samples = {
-        "sengol_rate_limit_store_away": {("limit.requests",): 2.0},
         "sengol_rate_limit_keys": {("limit.requests",): 3.0},
         "sengol_cache_tier_away": {("review",): 1.0},
         "sengol_chaos_enabled": {("dvecdb",): 1.0},
@@ -102,7 +101,7 @@ def test_stores_that_are_away_overload_and_chaos_are_told():
         "sengol_admission_overloaded": {("admission.heavy",): 1.0},
         "sengol_admission_queued": {("admission.heavy", "batch"): 7.0, ("admission.heavy", "interactive"): 2.0},
     }
-    answer = told(samples=samples)
+    answer = told(worker(stores={"limit.requests": "away"}), samples=samples)
     assert {about for _, about in problems(answer)} == {"rate limits", "caches", "chaos", "admission.heavy"}
     assert "9 wait" in next(each.text for each in answer.problems if each.about == "admission.heavy")
     assert answer.status == "ok"
@@ -160,6 +159,12 @@ def test_a_change_that_came_to_several_workers_at_once_is_one_and_the_latest_is_
     assert [(change.state, change.workers) for change in changes] == [("CLOSED", [2]), ("CLOSED", [1]), ("OPEN", [1, 2])]
 
 
+def test_a_breaker_that_flaps_within_a_moment_has_each_of_its_changes():
+    flaps = {"dvecdb": (changed(-9, "CLOSED", "OPEN"), changed(-8.5, "OPEN", "CLOSED"), changed(-8, "CLOSED", "OPEN"))}
+    changes = told(worker(breakers={"dvecdb": breaker("OPEN")}, changes=flaps)).dependencies[-1].breaker.changes
+    assert [(change.state, change.workers) for change in changes] == [("OPEN", [1]), ("CLOSED", [1]), ("OPEN", [1])]
+
+
 # --- figures
 
 
@@ -208,7 +213,9 @@ def test_what_was_turned_away_is_told_with_its_reasons():
         "sengol_admission_turned_away_total": {("admission.heavy", "full"): 5.0, ("admission.heavy", "waited"): 2.0},
         "sengol_bulkhead_rejected_total": {("dvecdb", "expired"): 1.0},
     }
-    heavy, dvecdb = told(samples=samples, steps=[step]).places
+    answer = told(samples=samples, steps=[step])
+    heavy, dvecdb = answer.places
+    assert answer.service.in_flight == 3
     assert (heavy.limit, heavy.in_flight, heavy.turned_away, heavy.reasons) == (4, 3, 7, {"full": 5, "waited": 2})
     assert (dvecdb.name, dvecdb.turned_away) == ("dvecdb", 1)
 
@@ -226,9 +233,9 @@ def test_rungs_limits_and_models_are_told_for_five_minutes_and_in_all():
         "sengol_model_tokens_total": {("gpt-4o", "input"): 50.0},
         "sengol_model_cost_dollars_total": {("gpt-4o",): 0.25},
     }
-    answer = told(samples=samples, steps=[step])
+    answer = told(worker(stores={"limit.requests": "shared"}), samples=samples, steps=[step])
     assert [(rung.served, rung.recent, rung.total) for rung in answer.rungs] == [("evidence", 7, 7), ("fresh", 0, 90)]
-    assert [(limit.allowed, limit.refused, limit.shared) for limit in answer.limits] == [(9, 1, False)]
+    assert [(limit.allowed, limit.refused, limit.store) for limit in answer.limits] == [(9, 1, "shared")]
     priced, unpriced = answer.models
     assert (priced.input, priced.input_total, priced.cost, priced.cost_total) == (50, 1000, 0.25, 1.5)
     assert (unpriced.cost, unpriced.cost_total) == (None, None)

@@ -9,7 +9,10 @@ const ORDERS = {
   isolate: {
     name: "Isolate",
     does: (name) => `The circuit breaker of ${name} is isolated: every call is refused until it is enabled or reset.`,
-    sure: (name) => [`Isolate ${name}?`, "Every call through it is refused, in all workers and replicas, and in those that start later, until it is enabled or reset."],
+    sure: (name) => [
+      `Isolate ${name}?`,
+      "Every call through it is refused, in all workers and replicas, and in those that start later, until it is enabled or reset.",
+    ],
   },
   enable: { name: "Enable", does: (name) => `What was set by hand on the circuit breaker of ${name} is ended.` },
 };
@@ -17,7 +20,15 @@ const ORDERS = {
 export function breakerButtons(pipeline) {
   const buttons = Object.entries(ORDERS).map(([word, order]) => {
     const path = `/admin/circuit-breakers/${encodeURIComponent(pipeline)}/${word}`;
-    const button = el("button", { type: "button", class: word === "isolate" ? "grave" : "", "aria-label": `${order.name} the circuit breaker of ${pipeline}` }, order.name);
+    const button = el(
+      "button",
+      {
+        type: "button",
+        class: word === "isolate" ? "grave" : "",
+        "aria-label": `${order.name} the circuit breaker of ${pipeline}`,
+      },
+      order.name,
+    );
     button.addEventListener("click", () => give("POST", path, order.does(pipeline), order.sure?.(pipeline), order.name, button));
     return button;
   });
@@ -26,13 +37,18 @@ export function breakerButtons(pipeline) {
 
 export function cacheButton(name) {
   const button = el("button", { type: "button", "aria-label": `Empty the cache ${name}` }, "Empty");
-  button.addEventListener("click", () => give("DELETE", `/admin/cache?name=${encodeURIComponent(name)}`, `The cache ${name} is emptied.`, null, "", button));
+  button.addEventListener("click", () =>
+    give("DELETE", `/admin/cache?name=${encodeURIComponent(name)}`, `The cache ${name} is emptied.`, null, "", button),
+  );
   return button;
 }
 
 export function allCachesButton() {
   const button = el("button", { type: "button", class: "for-admin aside" }, "Empty all caches");
-  const sure = ["Empty all caches?", "Every dependency gets all calls until they are filled again. The shared tier is emptied too."];
+  const sure = [
+    "Empty all caches?",
+    "Every dependency gets all calls until they are filled again. The shared tier is emptied too.",
+  ];
   button.addEventListener("click", () => give("DELETE", "/admin/cache", "All caches are emptied.", sure, "Empty all", button));
   return button;
 }

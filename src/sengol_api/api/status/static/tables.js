@@ -2,12 +2,20 @@
 
 import { attribute, byId, bytes, dollars, el, keyed, milliseconds, NONE, secondsBetween, share, short, span, text } from "./dom.js";
 
-const REASONS = { full: "the line was full", displaced: "for a higher class", waited: "waited too long", deadline: "no time left", expired: "waited too long" };
+const REASONS = {
+  full: "the line was full",
+  displaced: "for a higher class",
+  waited: "waited too long",
+  deadline: "no time left",
+  expired: "waited too long",
+};
 
 // A column: its name, the text of a row's cell, and beside the text a state (badge) or a share (bar).
 const TABLES = [
   {
-    name: "Admission and bulkheads", from: "places", key: (row) => row.name,
+    name: "Admission and bulkheads",
+    from: "places",
+    key: (row) => row.name,
     columns: [
       ["Where", (row) => row.name],
       ["In flight", (row) => `${short(row.inFlight)} of ${short(row.limit)}`, { bar: (row) => row.inFlight / row.limit }],
@@ -18,7 +26,9 @@ const TABLES = [
     note: "Shed: turned away in five minutes.",
   },
   {
-    name: "Answers by rung", from: "rungs", key: (row) => `${row.dependency} ${row.served}`,
+    name: "Answers by rung",
+    from: "rungs",
+    key: (row) => `${row.dependency} ${row.served}`,
     columns: [
       ["Of", (row) => row.dependency],
       ["Served from", (row) => row.served],
@@ -29,44 +39,69 @@ const TABLES = [
     empty: "No answer was made yet.",
   },
   {
-    name: "Caches", from: "caches", key: (row) => row.name, orders: "cache",
+    name: "Caches",
+    from: "caches",
+    key: (row) => row.name,
+    orders: "cache",
     columns: [
       ["Cache", (row) => row.name],
       ["Hit rate", (row) => share(row.hitShare), { bar: (row) => row.hitShare ?? 0 }],
-      ["Hits", (row) => short(row.hits + row.coalesced), { hint: (row) => (row.coalesced ? `${short(row.coalesced)} shared` : "") }],
+      [
+        "Hits",
+        (row) => short(row.hits + row.coalesced),
+        { hint: (row) => (row.coalesced ? `${short(row.coalesced)} shared` : "") },
+      ],
       ["Stale", (row) => short(row.stale)],
       ["Misses", (row) => short(row.misses)],
       ["Entries", (row) => short(row.entries), { hint: (row) => bytes(row.bytes) }],
-      ["Shared tier", (row) => (row.tier === null ? "none" : row.tier), { badge: (row) => (row.tier === null ? null : row.tier === "read" ? "ok" : "degraded") }],
+      [
+        "Shared tier",
+        (row) => (row.tier === null ? "none" : row.tier),
+        { badge: (row) => (row.tier === null ? null : row.tier === "read" ? "ok" : "degraded") },
+      ],
     ],
     note: "Of five minutes; entries as they are now.",
   },
   {
-    name: "Rate limits", from: "limits", key: (row) => row.name,
+    name: "Rate limits",
+    from: "limits",
+    key: (row) => row.name,
     columns: [
       ["Limit", (row) => row.name.replace(/^limit\./, "")],
       ["Allowed", (row) => short(row.allowed)],
       ["Refused", (row) => short(row.refused)],
       ["Subjects", (row) => short(row.keys)],
-      ["Counted by", (row) => (row.shared ? "all replicas" : "each process")],
+      ["Counted by", (row) => (row.store === "shared" ? "all replicas" : "each process")],
     ],
   },
   {
-    name: "Models", from: "models", key: (row) => row.name,
+    name: "Models",
+    from: "models",
+    key: (row) => row.name,
     columns: [
       ["Model", (row) => row.name],
       ["Tokens in", (row) => short(row.input), { hint: (row) => (row.cached ? `${short(row.cached)} cached` : "") }],
       ["Tokens out", (row) => short(row.output)],
       ["Cost", (row) => dollars(row.cost)],
-      ["In all", (row) => `${short(row.inputTotal + row.outputTotal)} tokens`, { hint: (row) => (row.costTotal === null ? "" : dollars(row.costTotal)) }],
+      [
+        "In all",
+        (row) => `${short(row.inputTotal + row.outputTotal)} tokens`,
+        { hint: (row) => (row.costTotal === null ? "" : dollars(row.costTotal)) },
+      ],
     ],
     empty: "No model is asked: questions come from evidence alone.",
   },
   {
-    name: "Workers", from: "workers", key: (row) => String(row.place),
+    name: "Workers",
+    from: "workers",
+    key: (row) => String(row.place),
     columns: [
       ["Worker", (row) => String(row.place)],
-      ["State", (row) => (row.state === "answered" ? row.phase : row.state), { badge: (row) => (row.state !== "answered" ? "down" : row.phase === "serving" ? "ok" : "degraded") }],
+      [
+        "State",
+        (row) => (row.state === "answered" ? row.phase : row.state),
+        { badge: (row) => (row.state !== "answered" ? "down" : row.phase === "serving" ? "ok" : "degraded") },
+      ],
       ["Dependencies", (row) => row.status ?? NONE],
       ["Longest lag", (row) => milliseconds(row.lag)],
       ["Up", (row, _, told) => (row.startedAt ? span(secondsBetween(row.startedAt, told.at)) : NONE)],
@@ -77,16 +112,30 @@ const TABLES = [
 const sum = (rows, dependency) => rows.filter((row) => row.dependency === dependency).reduce((all, row) => all + row.recent, 0);
 
 function shed(row) {
-  return Object.entries(row.reasons).map(([reason, count]) => `${short(count)} ${REASONS[reason] ?? reason}`).join(", ");
+  return Object.entries(row.reasons)
+    .map(([reason, count]) => `${short(count)} ${REASONS[reason] ?? reason}`)
+    .join(", ");
 }
 
 export function showTables(told, admin) {
-  keyed(byId("tables"), TABLES, (table) => table.from, (table) => makeTable(table, admin), (part, table) => {
-    const rows = told[table.from];
-    attribute(part.empty, "hidden", rows.length ? "" : null);
-    attribute(part.table, "hidden", rows.length ? null : "");
-    keyed(part.rows, rows, table.key, (row) => makeRow(table, row, admin), (line, row) => updateRow(line, table, row, rows, told));
-  });
+  keyed(
+    byId("tables"),
+    TABLES,
+    (table) => table.from,
+    (table) => makeTable(table, admin),
+    (part, table) => {
+      const rows = told[table.from];
+      attribute(part.empty, "hidden", rows.length ? "" : null);
+      attribute(part.table, "hidden", rows.length ? null : "");
+      keyed(
+        part.rows,
+        rows,
+        table.key,
+        (row) => makeRow(table, row, admin),
+        (line, row) => updateRow(line, table, row, rows, told),
+      );
+    },
+  );
 }
 
 function makeTable(table, admin) {
@@ -95,7 +144,12 @@ function makeTable(table, admin) {
   if (table.orders) head.append(el("th", { scope: "col", role: "columnheader", class: "for-admin" }, "Order"));
   const rows = el("tbody", { role: "rowgroup" });
   // The roles are said once more, because narrow screens get rows as blocks, and a browser forgets what those were.
-  const node = el("table", { role: "table", "aria-labelledby": id, class: "stacking" }, el("thead", { role: "rowgroup" }, head), rows);
+  const node = el(
+    "table",
+    { role: "table", "aria-labelledby": id, class: "stacking" },
+    el("thead", { role: "rowgroup" }, head),
+    rows,
+  );
   const empty = el("p", { class: "soft" }, table.empty ?? "None.");
   const title = el("h2", { id }, table.name);
   const section = el("section", { "aria-labelledby": id, class: "panel" }, title, node, empty);
