@@ -123,6 +123,15 @@ class Selection:
         self._seen = now
 
 
+class Markers:
+    """A pytest plugin: knows the markers of plugins that are not loaded."""
+
+    @staticmethod
+    def pytest_configure(config: pytest.Config) -> None:
+        """Pytest begins."""
+        config.addinivalue_line("markers", "xdist_group: which tests run on one core")
+
+
 def run_tests(what: list[str], plugin: object) -> int:
     """Run pytest in this process.
 
@@ -144,6 +153,7 @@ def run_tests(what: list[str], plugin: object) -> int:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # those that the tests do not need take longer to load than most tests
     return int(
         pytest.main(
-            ["-q", "-x", "--tb=short", "--assert=plain", "-p", "no:cacheprovider", *what], plugins=[pytest_asyncio.plugin, plugin]
+            ["-q", "-x", "--tb=short", "--assert=plain", "-p", "no:cacheprovider", *what],
+            plugins=[pytest_asyncio.plugin, Markers(), plugin],
         )
     )
