@@ -77,6 +77,15 @@ def test_a_call_that_was_made_before_it_could_be_guarded_is_told_how_to_write_it
         pipeline.call_sync([1])
 
 
+def test_such_a_call_is_told_the_same_where_the_policies_are_turned_off():
+    pipeline = Pipeline("search", Retry())
+    pipeline.bypass(on=True)
+    with pytest.raises(TypeError, match=r"\[1\] cannot be called: give the function and its arguments apart"):
+        asyncio.run(pipeline.call([1]))
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        asyncio.run(pipeline.call(lambda vector: vector))
+
+
 @pytest.mark.parametrize("policies", [(), (Timeout(1.0),)], ids=len)
 def test_arguments_that_do_not_fit_are_the_callers_own_error(policies):
     async def query(vector): ...
