@@ -7,9 +7,9 @@ from typing import Any
 async def done_within(seconds: float, task: "asyncio.Future[Any]") -> bool:
     """Whether a task is done after so many seconds at most. It is not cancelled.
 
-    An event loop that was busy sends a question late, and finds the answer and the end of the time at once. So it waits as long again
-    as it was late itself, and no more than as long as it was given: else a busy process would take a store for lost that answers in a
-    millisecond.
+    An event loop that was busy sends a question late, and finds the answer and the end of the time at once. So it waits as long
+    again as it was late itself, and no more than as long as it was given: else a busy process would take a store for lost that
+    answers in a millisecond.
     """
     now = asyncio.get_running_loop().time
     began = now()
