@@ -108,10 +108,10 @@ def growth(cost: dict[str, list[float]]) -> None:
     print(f"\n  a mix of {shares}: API {api:.1f} ms, PostgreSQL {postgres:.2f} ms, Valkey {valkey:.2f} ms a request")
     for rate in (10, 100, 1000, 10_000):
         workers = max(2, math.ceil(rate * api / 1000 / BUSY))
-        print(
-            f"  {rate:>6} requests/s: {workers:>4} workers of one core, {BUSY:.0%} busy, {workers * MEMORY / 1024:6.1f} GiB; PostgreSQL "
-            f"{rate * postgres / 1000:5.2f} cores, up to {workers * POOL} connections; Valkey {rate * valkey / 1000:5.2f} cores"
-        )
+        memory = workers * MEMORY / 1024
+        print(f"  {rate:>6} requests/s: {workers:>4} workers of one core, {BUSY:.0%} busy, {memory:6.1f} GiB; ", end="")
+        print(f"PostgreSQL {rate * postgres / 1000:5.2f} cores, up to {workers * POOL} connections; ", end="")
+        print(f"Valkey {rate * valkey / 1000:5.2f} cores")
 
 
 def main() -> None:

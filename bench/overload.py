@@ -1,7 +1,7 @@
 """Ten times as many reviews as one worker can make, for a minute: ``make bench-overload``. It prints figures and judges nothing.
 
-The worker has one core, what asks it has the other. Arrivals are those of an open system: they come by chance (a Poisson process) at
-their rate, however long the answers take, over as many connections as that needs. Every review is one that was never asked before.
+The worker has one core, what asks it has the other. Arrivals are those of an open system: they come by chance (a Poisson process)
+at their rate, however long the answers take, over as many connections as that needs. No review was ever asked before.
 Half of the arrivals come from one greedy user. Beside them somebody looks up his reviews, and a probe asks for health.
 """
 
@@ -225,9 +225,8 @@ async def measure(url: str, pid: int, seconds: float, times: float) -> None:
     )
     report(seen, seconds=seconds, peak=peak, times=times, unloaded=unloaded)
     finite = [each for each in lookups if each < float("inf")]
-    print(
-        f"  /health: p50 {quantile(probes, 0.5):.1f} ms, p99 {quantile(probes, 0.99):.1f} ms, slowest {max(probes) * 1000:.0f} ms"
-    )
+    print(f"  /health: p50 {quantile(probes, 0.5):.1f} ms, p99 {quantile(probes, 0.99):.1f} ms, ", end="")
+    print(f"slowest {max(probes) * 1000:.0f} ms of {len(probes)}")
     print(f"  look-ups beside it: p50 {quantile(finite, 0.5):.1f} ms, p99 {quantile(finite, 0.99):.1f} ms, ", end="")
     print(f"{len(lookups) - len(finite)} of {len(lookups)} refused")
     third = len(grown) // 3
@@ -250,19 +249,16 @@ def report(seen: Seen, *, seconds: float, peak: float, times: float, unloaded: f
     total = sum(each.total() for each in seen.statuses.values())
     admitted = [took for each in seen.seconds.values() for took in each]
     other = {status for each in seen.statuses.values() for status in each} - {200, 503}
-    print(
-        f"  offered {times:g} x {peak:.1f}/s for {seconds:g} s: {total} arrived ({total / seconds:.0f}/s), {seen.unsent} had no connection"
-    )
+    print(f"  offered {times:g} x {peak:.1f}/s for {seconds:g} s: {total} arrived ({total / seconds:.0f}/s), ", end="")
+    print(f"{seen.unsent} had no connection")
     print(f"  goodput {made / seconds:.1f} reviews/s, {made / seconds / peak * 100:.0f} % of the peak; other statuses: ", end="")
     print({status: sum(each[status] for each in seen.statuses.values()) for status in sorted(other)} or "none")
     p99 = quantile(admitted, 0.99)
     print(f"  admitted: p50 {quantile(admitted, 0.5):.0f} ms, p99 {p99:.0f} ms, {p99 / unloaded:.1f} x unloaded; ", end="")
     print(f"refused: p50 {quantile(seen.refused, 0.5):.1f} ms, p99 {quantile(seen.refused, 0.99):.0f} ms")
     greedy, others = seen.statuses["greedy"], seen.statuses["others"]
-    print(
-        f"  the greedy user sent {greedy.total() / total * 100:.0f} % and got {greedy[200] / max(1, made) * 100:.0f} % of the reviews; ",
-        end="",
-    )
+    got = greedy[200] / max(1, made) * 100
+    print(f"  the greedy user sent {greedy.total() / total * 100:.0f} % and got {got:.0f} % of the reviews; ", end="")
     print(f"each of the {USERS} others got {others[200] / max(1, made) * 100 / USERS:.1f} %")
 
 

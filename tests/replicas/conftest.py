@@ -1,5 +1,7 @@
 """Four replicas behind the shipped proxy, for all tests of the folder; and what they measure on the way."""
 
+import asyncio
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -67,6 +69,13 @@ def a_user(replicas):
 
 
 @pytest.fixture(autouse=True)
+async def _hung_up():
+    """Lets the sockets close before the loop of a test does."""
+    yield
+    await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
 def _told(request):
     """What the proxy and the replicas said, where a test failed."""
     yield
@@ -74,7 +83,7 @@ def _told(request):
         running = [each for each in request.node.funcargs.values() if isinstance(each, Cluster)]
         for each in [part for found in running for part in (found.proxy, *found.replicas)]:
             told = [line[:300] for line in each.output.splitlines() if line.startswith(("{", "[", "Server")) or " 50" in line]
-            print(f"--- {each.name}", *told[-25:], sep="\n")
+            sys.stdout.write("\n".join([f"--- {each.name}", *told[-25:], ""]))
 
 
 @pytest.hookimpl(wrapper=True)

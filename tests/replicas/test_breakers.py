@@ -8,11 +8,12 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
 from support.assisted import good_answer
-from support.cluster import cluster, until
+from support.cluster import cluster, eventually, until
 from support.load import Line, a_system, register
 from support.openai_faults import openai_faults
 from support.process import environment
@@ -50,12 +51,12 @@ class Asked:
     def __init__(self, replica, user, review) -> None:
         self.replica = replica
         self._review = review
-        self._line = Line(("127.0.0.1", replica.port), user)
+        self._line, self._looking = (Line(("127.0.0.1", replica.port), user) for _ in range(2))
 
     async def states(self) -> dict[str, str]:
         """Of its circuit breakers."""
-        told = json.loads((await self._line.ask("GET", "/health/circuit-breakers")).body)
-        return {name: each["state"] for name, each in told.items()}
+        told = json.loads((await self._looking.ask("GET", "/health/circuit-breakers")).body)
+        return {name: each["state"] for name, each in told["circuitBreakers"].items()}
 
     async def state(self) -> str:
         """Of the model's."""
@@ -63,18 +64,16 @@ class Asked:
         return found
 
     async def generate(self, number: int) -> dict:
-        """What it says of a system."""
-        answer = await self._line.ask("POST", f"/api/review/{self._review}/generate-questions", a_system(number))
+        """What it says of a system, with nothing of what is kept."""
+        body = {**a_system(number), "skipCache": True}
+        answer = await self._line.ask("POST", f"/api/review/{self._review}/generate-questions", body)
         assert answer.status == 200, answer.body
         return answer.data["generationMetadata"]
-
-    async def ask(self, method, path):
-        """Ask it something else."""
-        return await self._line.ask(method, path)
 
     def close(self) -> None:
         """Hang up."""
         self._line.close()
+        self._looking.close()
 
 
 @pytest.fixture
@@ -89,15 +88,6 @@ async def asked(with_model, model):
     yield found
     for each in found:
         each.close()
-
-
-async def eventually(condition, patience=30.0) -> float:
-    """When a coroutine's answer became true, on ``time.monotonic``."""
-    began = time.monotonic()
-    while not await condition():
-        assert time.monotonic() - began < patience, "it did not come true"
-        await asyncio.sleep(0.01)
-    return time.monotonic()
 
 
 def numbers():
@@ -143,17 +133,10 @@ async def test_a_breaker_that_one_replica_opens_is_open_on_all_and_closes_on_all
 async def test_an_order_that_was_acknowledged_stands_though_its_replica_dies_at_once(asked, with_model, on_stage, figure):
     email = f"{os.urandom(8).hex()}@example.com"
     user = await register(with_model.address, email)
-    grant = [
-        sys.executable,
-        "-m",
-        "sengol_api",
-        "admin",
-        "grant",
-        email,
-        "--data-dir",
-        str(on_stage.folder / "with-model" / "api-1"),
-    ]
-    subprocess.run(grant, env=environment(**on_stage.settings), check=True, capture_output=True)
+    data = str(on_stage.folder / "with-model" / "api-1")
+    grant = [sys.executable, "-m", "sengol_api", "admin", "grant", email, "--data-dir", data]
+    run = partial(subprocess.run, grant, env=environment(**on_stage.settings), check=True, capture_output=True)
+    await asyncio.to_thread(run)
     victim, *others = asked
     admin = Line(("127.0.0.1", victim.replica.port), user)
     name = next(name for name in await victim.states() if ".chat." in name)

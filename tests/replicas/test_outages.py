@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import signal
 import time
 
 import pytest
 
-from support.cluster import until
+from support.cluster import eventually, until
 from support.load import Line, Member, Tally, crowd
 
 AWAY = 4.0
@@ -66,6 +65,10 @@ async def test_a_killed_valkey_is_not_noticed_and_used_again(replicas, a_user, f
     await _valkey(replicas, a_user, figure, "killed", valkey.kill, valkey.start)
 
 
+async def _served(line, path) -> bool:
+    return (await line.ask("GET", path)).status == 200
+
+
 @pytest.mark.parametrize("way", ["stopped", "frozen"])
 async def test_postgresql_goes_and_comes_back_and_the_service_with_it(replicas, a_user, figure, way):
     postgres = replicas.stage.postgres
@@ -85,9 +88,7 @@ async def test_postgresql_goes_and_comes_back_and_the_service_with_it(replicas, 
         assert meanwhile.headers["retry-after"]
         await asyncio.to_thread(come)
         began = time.monotonic()
-        while (await line.ask("GET", f"/api/review/{kept}")).status != 200:
-            await asyncio.sleep(0.02)
-        first = time.monotonic() - began
+        first = await eventually(lambda: _served(line, f"/api/review/{kept}")) - began
         await asyncio.to_thread(until, replicas.all_up, 60)
         healed = time.monotonic() - began
     for code in {loss.split(": ")[-1][:3] for loss in tally.losses}:
@@ -117,11 +118,10 @@ async def test_postgresql_killed_under_load_keeps_what_was_acknowledged(replicas
 
     writing = asyncio.create_task(write())
     await asyncio.sleep(1.5)
-    await asyncio.to_thread(postgres.send, signal.SIGKILL)
+    await asyncio.to_thread(postgres.kill)
     await writing
     await asyncio.to_thread(postgres.start)
-    while (await line.ask("GET", "/api/review?limit=1")).status != 200:
-        await asyncio.sleep(0.05)
+    await eventually(lambda: _served(line, "/api/review?limit=1"))
     await asyncio.to_thread(until, replicas.all_up, 60)
     assert len(acknowledged) > 20
     for review in acknowledged:

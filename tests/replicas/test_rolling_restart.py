@@ -6,7 +6,7 @@ from support.cluster import until
 from support.load import Line, Member, Tally, crowd
 
 REQUESTS = 20_000
-USERS = 72
+USERS = 60
 
 
 async def test_a_rolling_restart_loses_no_request(replicas, a_user, figure):
@@ -25,13 +25,12 @@ async def test_a_rolling_restart_loses_no_request(replicas, a_user, figure):
             restarted.append(before)
 
     async def rolling() -> None:
-        while tally.asked < 500:  # in full swing
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(until, lambda: tally.asked >= 500)  # in full swing
         await asyncio.to_thread(roll)
 
     roller = asyncio.create_task(rolling())
-    # Ten of each user's requests in a second are within his limit.
-    await crowd(members, lambda: (roller.done() and tally.asked >= REQUESTS) or len(tally.losses) > 50, pause=0.12)
+    # Less than the machine can do: what is refused for an overload would be lost here as well.
+    await crowd(members, lambda: (roller.done() and tally.asked >= REQUESTS) or len(tally.losses) > 50, pause=0.2)
     await roller
     assert tally.losses == []
     assert tally.asked >= REQUESTS
@@ -39,5 +38,5 @@ async def test_a_rolling_restart_loses_no_request(replicas, a_user, figure):
     assert len({*restarted, *(each.pid for each in replicas.replicas)}) == 8, "every one of the four is another process"
     figure(
         f"rolling restart: {tally.asked} requests, {len(tally.losses)} lost, of {dict(tally.routes)}; "
-        f"p50 {tally.quantile(0.5) * 1000:.1f} ms, p99 {tally.quantile(0.99) * 1000:.0f} ms, p99.9 {tally.quantile(0.999) * 1000:.0f} ms"
+        f"p50 {tally.quantile(0.5) * 1000:.1f} ms, p99 {tally.quantile(0.99) * 1000:.0f} ms"
     )

@@ -1,5 +1,6 @@
 """Replicas of the service as they run in production: one PostgreSQL, one Valkey, a real haproxy before them."""
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -8,7 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -150,6 +151,15 @@ def until(condition: Callable[[], object], patience: float = 30.0) -> float:
         assert time.monotonic() - began < patience, "it did not come true"
         time.sleep(0.02)
     return time.monotonic() - began
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], patience: float = 30.0) -> float:
+    """Ask a coroutine until it is so; the moment, on ``time.monotonic``."""
+    began = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - began < patience, "it did not come true"
+        await asyncio.sleep(0.01)
+    return time.monotonic()
 
 
 @contextmanager

@@ -196,7 +196,7 @@ _STEPS: Final[Sequence[Callable[[Member], Awaitable[None]]]] = (
     Member._generate,
     Member._search,
 )
-_WEIGHTS: Final = (45, 35, 6, 6, 8)
+_WEIGHTS: Final = (50, 38, 5, 3, 4)
 
 
 async def register(address: Address, email: str) -> dict[str, str]:

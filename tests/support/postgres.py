@@ -51,12 +51,18 @@ class PostgresServer:
         """SIGCONT."""
         self.send(signal.SIGCONT)
 
-    def send(self, number: signal.Signals) -> None:
-        """A signal to every process of it."""
+    def kill(self) -> None:
+        """``kill -9`` of all of it at once; returns when it is gone."""
+        psutil.wait_procs(self.send(signal.SIGKILL), timeout=10)
+
+    def send(self, number: signal.Signals) -> list[psutil.Process]:
+        """A signal to every process of it; which they are."""
         postmaster = psutil.Process(self.pid)
-        for each in (postmaster, *postmaster.children(recursive=True)):
+        found = [postmaster, *postmaster.children(recursive=True)]
+        for each in found:
             with suppress(ProcessLookupError):  # a child that ended meanwhile
                 os.kill(each.pid, number)
+        return found
 
 
 @contextmanager
@@ -79,8 +85,9 @@ def postgres_process() -> Iterator[PostgresServer]:
         try:
             yield made
         finally:
-            if server.get_pid() is not None:
-                made.thaw()
+            with suppress(psutil.NoSuchProcess):  # a test killed it, and went no further
+                if server.get_pid() is not None:
+                    made.thaw()
             server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

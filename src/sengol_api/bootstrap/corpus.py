@@ -40,7 +40,7 @@ def origins() -> tuple[Origin, ...]:
 
 
 async def prepare(settings: Settings, reporter: Reporter | None = None) -> Mapping[str, Change]:
-    """Bring schema and corpus up to date. Nothing is served yet, so it may block; of several workers and replicas one does the work.
+    """Bring schema and corpus up to date. Nothing is served yet, so it may block; of all workers and replicas one does the work.
 
     Args:
         settings: where.

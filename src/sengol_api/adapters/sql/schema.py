@@ -14,7 +14,7 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x53454E47  # any fixed number: two replicas that start at once must not migrate at once
 _LOADING: Final = _LOCK + 1
 LOADING_SECONDS: Final = 120
-"""For which one replica waits for another to load; it would do the same work, and one that is frozen must not keep all from starting."""
+"""For which one replica waits for another to load: it would do the same, and one that is frozen must not keep all from starting."""
 
 
 async def migrate(database: Database) -> bool:

@@ -47,7 +47,8 @@ class Line:
     The rules, in short:
 
     * The highest class goes first; but a class over which :data:`PASSED_OVER` places went gets the next.
-    * Within a class, the first goes first; in a standing line, the newest.
+    * Within a class, the first goes first; in a standing line, the newest. For a class the line is what stands before it: those of
+      the class and of higher ones. So a crowd of batch calls shortens the patience of no interactive one.
     * When the line is full, a call takes the place of one of a lower class, the lowest first. A class without anybody in line takes
       one of the most crowded class. The last one in line of a class is safe from both. So no class is kept out for ever.
 
@@ -64,7 +65,7 @@ class Line:
         self._lines: dict[Priority, OrderedDict[_Place, None]] = {level: OrderedDict() for level in sorted(Priority, reverse=True)}
         self._passed = dict.fromkeys(Priority, 0)
         self._drain = DrainRate()
-        self._control = control
+        self._controls = {level: ControlledDelay(control.target, control.interval) for level in self._lines}
         self._longest = longest
         self.limit = limit
         self.running = 0
@@ -73,7 +74,7 @@ class Line:
     @property
     def standing(self) -> bool:
         """Whether there is an overload: the line has not been empty for an interval."""
-        return self._control.standing(self._now())
+        return self._controls[min(Priority)].standing(self._now())
 
     def queued(self) -> dict[Priority, int]:
         """Who waits, by class."""
@@ -100,8 +101,9 @@ class Line:
         with self._lock:
             self.limit = limit
             self._longest = self._longest if longest is None else longest
-            self._control.target = self._control.target if target is None else target
-            self._control.interval = self._control.interval if interval is None else interval
+            for control in self._controls.values():
+                control.target = control.target if target is None else target
+                control.interval = control.interval if interval is None else interval
         self._settle()
 
     async def wait(self, level: Priority, left: float | None) -> None:
@@ -149,7 +151,7 @@ class Line:
     def retry_after(self) -> float | None:
         """Seconds in which all who wait now will have gone; while the line stands, not less than the time it takes to tell."""
         seconds = self._drain.seconds_for(self.waiting + 1)
-        return max(self._control.interval, seconds or 0.0) if self.standing else seconds
+        return max(self._controls[min(Priority)].interval, seconds or 0.0) if self.standing else seconds
 
     # Joining and leaving
 
@@ -157,21 +159,23 @@ class Line:
         """Stand in line; the place there, and the seconds that it is good for."""
         with self._lock:
             now = self._now()
-            standing = self._control.standing(now)
+            standing = self._controls[level].standing(now)
             wait = self._drain.seconds_for(self._ahead(level, standing=standing) + 1)
             if left is not None and wait is not None and wait > left:
                 raise Turned("deadline", wait)
             displaced = None
             if self.waiting >= self._longest:
-                displaced = self._displace(level, standing=standing)
+                displaced = self._displace(level, now)
                 if displaced is None:
                     raise Turned("full", self.retry_after)
-            patience = self._control.patience(now)
+            patience = self._controls[level].patience(now)
             seconds = patience if left is None else min(patience, left)
             place = _Place(waiter, level, now + seconds)
             self._lines[level][place] = None
             self.waiting += 1
-            self._control.joined(now)
+            for each, control in self._controls.items():
+                if each <= level:
+                    control.joined(now)
         if displaced is not None:
             displaced.waiter.wake()
         self._settle()
@@ -183,14 +187,15 @@ class Line:
         higher = sum(len(line) for other, line in self._lines.items() if other > level)
         return own + min(higher, PASSED_OVER * (own + 1))
 
-    def _displace(self, level: Priority, *, standing: bool) -> _Place | None:
+    def _displace(self, level: Priority, now: float) -> _Place | None:
         """Take the one with the least hope out of a full line, for one of this class."""
-        crowded = [line for other, line in self._lines.items() if other < level and len(line) > 1][-1:]
+        crowded = [other for other, line in self._lines.items() if other < level and len(line) > 1][-1:]
         if not crowded and not self._lines[level]:
-            crowded = [line for line in [max(self._lines.values(), key=len)] if len(line) > 1]
+            most = max(self._lines, key=lambda other: len(self._lines[other]))
+            crowded = [most] if len(self._lines[most]) > 1 else []
         if not crowded:
             return None
-        place, _ = crowded[0].popitem(last=not standing)
+        place, _ = self._lines[crowded[0]].popitem(last=not self._controls[crowded[0]].standing(now))
         place.displaced = True
         self.waiting -= 1
         return place
@@ -200,13 +205,17 @@ class Line:
         with self._lock:
             if place in self._lines[place.level]:
                 del self._lines[place.level][place]
-                self._gone(self._now())
+                self._gone(place.level, self._now())
             return place.waiter.granted
 
-    def _gone(self, now: float) -> None:
+    def _gone(self, level: Priority, now: float) -> None:
         self.waiting -= 1
+        for each, control in self._controls.items():  # from the highest
+            if self._lines[each]:
+                break
+            if each <= level:
+                control.emptied(now)
         if not self.waiting:
-            self._control.emptied(now)
             self._drain.emptied()
 
     # Handing out
@@ -237,11 +246,11 @@ class Line:
         """Whose turn it is; out of the line with it."""
         waiting = [level for level, line in self._lines.items() if line]
         level = next((each for each in waiting[1:] if self._passed[each] >= PASSED_OVER), waiting[0])
-        place, _ = self._lines[level].popitem(last=self._control.standing(now))
+        place, _ = self._lines[level].popitem(last=self._controls[level].standing(now))
         if place.expires >= now:
             self._drain.handed_out(now)
             for each in waiting[waiting.index(level) + 1 :]:
                 self._passed[each] += 1
             self._passed[level] = 0
-        self._gone(now)
+        self._gone(level, now)
         return place

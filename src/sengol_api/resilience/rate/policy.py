@@ -26,8 +26,8 @@ class RateLimit(PolicyOptions):
     """Lets ``rate`` units through in each ``period``, and up to ``burst`` at once.
 
     With a ``store`` the limit holds for all replicas together. While the store is away, or takes longer than ``store_timeout``,
-    each replica limits by itself, and goes on from what the store said last: at most replicas × rate gets through, and nobody
-    gets a fresh burst of a replica that knew his was used up.
+    each replica limits by itself, and goes on from what the store said last: at most replicas × rate gets through, and nobody gets
+    a fresh burst of a replica that knew his was used up.
     """
 
     kind: ClassVar[str] = "rate_limit"

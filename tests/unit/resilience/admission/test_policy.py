@@ -12,7 +12,7 @@ from sengol_api.resilience.admission.policy import Admission, OverloadBegan, Ove
 from sengol_api.resilience.priority import Priority
 from sengol_api.resilience.testing import ManualClock, Script, hang, run_virtual
 from support.queueing import offer
-from support.toolkit.admissions import CRITICAL, INTERACTIVE, admitting, end, in_turn, started, state
+from support.toolkit.admissions import BATCH, CRITICAL, INTERACTIVE, admitting, end, in_turn, started, state
 
 
 def test_calls_wait_for_a_place_first_come_first_served():
@@ -79,6 +79,25 @@ def test_under_overload_waits_are_short_and_the_newest_goes_first():
         await call("calm again")
         assert [type(event) for event in told] == [OverloadBegan, OverloadEnded]
         assert not state(pipeline).overloaded
+
+    run_virtual(main)
+
+
+def test_a_crowd_of_a_lower_class_shortens_the_patience_of_nobody_above_it():
+    async def main(loop):
+        pipeline, order = admitting(loop, max_queue=50, target_delay=0.1, interval=1.0), []
+        call = in_turn(pipeline, order, seconds=0.4)
+
+        tasks = []
+        for number in range(200):
+            tasks.append(await started(call(f"batch {number}"), BATCH))
+            if number == 105:
+                assert state(pipeline).overloaded
+                people = [await started(call(name)) for name in ("one", "two")]
+            await asyncio.sleep(0.02)
+        await asyncio.gather(*people)
+        assert [name for name in order if not name.startswith("batch")] == ["one", "two"]
+        await end(*tasks)
 
     run_virtual(main)
 
