@@ -192,3 +192,21 @@ def test_one_breaker_serves_two_pipelines():
     for pipeline in (search, upsert):
         with pytest.raises(CircuitOpen):
             pipeline.call_sync(int)
+
+
+@pytest.mark.parametrize(
+    ("act", "state"),
+    [
+        (lambda breaker: breaker.open_for(5.0), "OPEN"),
+        (lambda breaker: breaker.isolate(), "ISOLATED"),
+        (lambda breaker: breaker.disable(), "DISABLED"),
+        (lambda breaker: breaker.reset(), "CLOSED"),
+    ],
+    ids=["open_for", "isolate", "disable", "reset"],
+)
+def test_listeners_hear_at_once_of_what_is_done_by_hand(act, state):
+    pipeline, breaker = built(ManualClock())
+    changes = []
+    pipeline.subscribe(changes.append, CircuitChanged)
+    act(breaker)
+    assert [change.state for change in changes] == [state]
