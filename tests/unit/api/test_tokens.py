@@ -187,3 +187,15 @@ def test_a_name_of_a_key_that_is_no_text_is_no_crash(kid):
 def test_what_only_checks_signs_nothing():
     token, _ = keyed(SECRET, NEXT).issue("user-1")
     assert header_of(token)["kid"] == key_id(SECRET)
+
+
+def test_a_signature_is_checked_once_and_the_end_of_a_token_each_time(monkeypatch):
+    clock = Clock()
+    issuer = tokens(clock=clock)
+    header = f"Bearer {issuer.issue('user-1')[0]}"
+    assert issuer.user_id(header) == "user-1"
+    monkeypatch.setattr(jwt, "decode", lambda *_, **__: pytest.fail("checked again"))
+    assert issuer.user_id(header) == "user-1"
+    clock.now += dt.timedelta(hours=1, seconds=1)
+    with pytest.raises(AuthenticationError, match="expired"):
+        issuer.user_id(header)
