@@ -22,7 +22,7 @@ run: .venv/.run ## set up, load the corpus on first start, serve on http://127.0
 setup: .venv/.dev ## everything that development needs
 
 test: .venv/.dev ## every test that needs nothing from outside the package registry
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/pytest
 
 test-llm: .venv/.dev .llm/.made ## the OpenAI client against a real model server; the first time compiles it, which takes minutes
 	LLM_PYTHON=.llm/bin/python $(BIN)/pytest -m llm

@@ -123,15 +123,6 @@ class Selection:
         self._seen = now
 
 
-class Markers:
-    """A pytest plugin: knows the markers of plugins that are not loaded."""
-
-    @staticmethod
-    def pytest_configure(config: pytest.Config) -> None:
-        """Pytest begins."""
-        config.addinivalue_line("markers", "xdist_group: which tests run on one core")
-
-
 def run_tests(what: list[str], plugin: object) -> int:
     """Run pytest in this process.
 
@@ -154,6 +145,6 @@ def run_tests(what: list[str], plugin: object) -> int:
     return int(
         pytest.main(
             ["-q", "-x", "--tb=short", "--assert=plain", "-p", "no:cacheprovider", *what],
-            plugins=[pytest_asyncio.plugin, Markers(), plugin],
+            plugins=[pytest_asyncio.plugin, plugin],
         )
     )

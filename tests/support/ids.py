@@ -1,4 +1,4 @@
-"""Names of a test's parameters that are the same in every process, as tests on several cores need."""
+"""Names of a test's parameters that are the same in every run, so that one that failed can be named in the next."""
 
 import re
 from typing import Any
