@@ -44,7 +44,7 @@ async def test_with_it_limits_of_upstreams_follow_the_latency_and_are_seen_in_he
         assert made.model == "gpt-4o"
         checks = (await services.health.report()).checks
         assert (checks["openai"].limit.limit, checks["openai"].limit.samples) == (40.0, 3)
-        assert checks["dvecdb"].limit.limit == 0.5
+        assert 0 < checks["dvecdb"].limit.limit <= 0.5
         assert checks["database"].limit is None
 
 

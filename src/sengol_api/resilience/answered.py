@@ -11,6 +11,7 @@ async def done_within(seconds: float, task: "asyncio.Future[Any]") -> bool:
     again as it was late itself, and no more than as long as it was given: else a busy process would take a store for lost that
     answers in a millisecond.
     """
+    task.add_done_callback(_looked_at)
     now = asyncio.get_running_loop().time
     began = now()
     await asyncio.wait({task}, timeout=seconds)
@@ -18,3 +19,9 @@ async def done_within(seconds: float, task: "asyncio.Future[Any]") -> bool:
         late = now() - began - seconds
         await asyncio.wait({task}, timeout=max(0.0, min(late, seconds)))
     return task.done()
+
+
+def _looked_at(task: "asyncio.Future[Any]") -> None:
+    """Whoever was cancelled, or waited long enough, leaves the task to itself: that it fails is then nobody's news."""
+    if not task.cancelled():
+        task.exception()
