@@ -206,9 +206,4 @@ class GuardedTier:
     def _leave_behind(self, task: asyncio.Future[Any]) -> None:
         task.cancel()
         self._left_behind.add(task)
-        task.add_done_callback(self._gone)
-
-    def _gone(self, task: asyncio.Future[Any]) -> None:
-        self._left_behind.discard(task)
-        if not task.cancelled():
-            task.exception()
+        task.add_done_callback(self._left_behind.discard)
