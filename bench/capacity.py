@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import main_job
-import psutil
-from main_job import DOMAINS, SYSTEMS, Client, fact, machine, resident_mib, with_environment
+from main_job import DOMAINS, SYSTEMS, Client, fact, machine, processor_seconds, resident_mib, with_environment
 
 main_job.sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.postgres import postgres_process
@@ -32,15 +31,6 @@ POOL = 23
 """Connections that a worker opens to PostgreSQL at most, by default."""
 
 Part = tuple[str, Callable[[], float]]
-
-
-def processor_seconds(pid: int) -> float:
-    """Of a process and all that it has started, those that have ended included."""
-    total = 0.0
-    for each in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        times = each.cpu_times()
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
 
 
 class Requests:

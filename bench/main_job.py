@@ -74,6 +74,13 @@ def resident_mib(pid: int) -> float:
     return (int(own[1]) / 1024 if own else 0.0) + sum(resident_mib(int(child)) for child in children)
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process and all that it has started have had, those that have ended included."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") + sum(processor_seconds(int(child)) for child in children)
+
+
 class Client:
     """One kept connection that sends and reads JSON."""
 

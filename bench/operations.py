@@ -15,22 +15,15 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from main_job import resident_mib, server
+from main_job import processor_seconds, resident_mib, server
 
 ROUTES = ("/health", "/health/live", "/health/ready", "/health/detailed", "/nowhere")
 REQUESTS, ROUNDS, IDLE = 1000, 7, 10_000
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def worker_of(parent: int) -> int:
     """The id of the only worker."""
     return int(Path(f"/proc/{parent}/task/{parent}/children").read_text().split()[0])
-
-
-def processor_seconds(pid: int) -> float:
-    """Processor time that a process has had, in its own code and in the kernel's."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def work(url: str, pid: int, path: str) -> tuple[float, float]:

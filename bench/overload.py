@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from main_job import DOMAINS, SYSTEMS, Client, machine, resident_mib, server
+from main_job import DOMAINS, SYSTEMS, Client, machine, processor_seconds, resident_mib, server
 
 PASSWORD = "a long passphrase"
 USERS = 20
@@ -191,13 +191,6 @@ def people(url: str) -> tuple[list[str], list[str]]:
         client.headers["Authorization"] = f"Bearer {tokens[-1]}"
         reviews.append(json.loads(client.send("POST", "/api/review", {}))["data"]["id"])
     return tokens, reviews
-
-
-def processor_seconds(pid: int) -> float:
-    """Processor time that a process and its children have had."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + sum(processor_seconds(int(each)) for each in children)
 
 
 async def measure(url: str, pid: int, seconds: float, times: float) -> None:
