@@ -16,8 +16,8 @@ class AnswerError(Exception):
 class Upstream:
     """A pipeline with a breaker on a clock that stands still, and calls that end at once."""
 
-    def __init__(self, **options):
-        self.clock = ManualClock()
+    def __init__(self, clock=None, **options):
+        self.clock = clock or ManualClock()
         self.pipeline = Pipeline("upstream", CircuitBreaker(**options), clock=self.clock)
         self.breaker = self.pipeline["circuit_breaker"]
         self.changes = []
@@ -32,7 +32,7 @@ class Upstream:
 
     def succeed(self, times=1, took=0.0):
         for _ in range(times):
-            self.call("well", took)
+            assert self.call("well", took) == "well"
 
     def fail(self, times=1, error=ConnectionError, took=0.0):
         for _ in range(times):

@@ -8,6 +8,7 @@ from sengol_api.resilience import CircuitBreaker, CircuitOpen, Pipeline
 from sengol_api.resilience.breaker.sharing import InMemoryStore, SharedBreakers
 from sengol_api.resilience.breaker.states import CircuitChanged
 from sengol_api.resilience.testing import ManualClock, Script, run_virtual
+from support.toolkit.breakers import Upstream
 
 
 class RequestError(Exception):
@@ -33,17 +34,15 @@ class Meddling(ManualClock):
 
 @pytest.fixture(params=["sync", "async"])
 def breaker(request):
-    return lambda clock=None, **options: Upstream(request.param, clock or ManualClock(), **options)
+    return lambda clock=None, **options: Either(request.param, clock, **options)
 
 
-class Upstream:
-    """A breaker on a clock that stands still, around calls of either kind."""
+class Either(Upstream):
+    """The same around calls of either kind."""
 
     def __init__(self, kind, clock, **options):
+        super().__init__(clock, **options)
         self.kind = kind
-        self.clock = clock
-        self.pipeline = Pipeline("upstream", CircuitBreaker(**options), clock=clock)
-        self.breaker = self.pipeline["circuit_breaker"]
 
     def call(self, outcome="well", took=0.0, meanwhile=None):
         def work():
@@ -59,28 +58,6 @@ class Upstream:
             return await self.pipeline.call(work_later)
 
         return self.pipeline.call_sync(work) if self.kind == "sync" else asyncio.run(call())
-
-    def fail(self, times=1, error=ConnectionError, took=0.0):
-        for _ in range(times):
-            with pytest.raises(error):
-                self.call(error, took)
-
-    def succeed(self, times=1, took=0.0):
-        for _ in range(times):
-            assert self.call("well", took) == "well"
-
-    def rejected(self):
-        with pytest.raises(CircuitOpen) as refused:
-            self.call()
-        return refused.value
-
-    @property
-    def state(self):
-        return self.breaker.state
-
-    @property
-    def snapshot(self):
-        return self.breaker.snapshot()
 
 
 # When it opens
@@ -269,7 +246,7 @@ async def _plain(function, args, kwargs):
 
 
 def test_a_circuit_that_is_opened_anew_just_as_its_time_is_over_stays_open():
-    upstream = Upstream("sync", Meddling(), failure_threshold=1)
+    upstream = Upstream(Meddling(), failure_threshold=1)
     upstream.fail(1)
     upstream.clock.advance(60)
     upstream.clock.meddle = lambda: upstream.breaker.open_for(0.5)
@@ -278,7 +255,7 @@ def test_a_circuit_that_is_opened_anew_just_as_its_time_is_over_stays_open():
 
 
 def test_a_circuit_that_is_reset_just_as_its_time_is_over_lets_the_call_through():
-    upstream = Upstream("sync", Meddling(), failure_threshold=1)
+    upstream = Upstream(Meddling(), failure_threshold=1)
     upstream.fail(1)
     upstream.clock.advance(60)
     upstream.clock.meddle = upstream.breaker.reset
@@ -288,7 +265,7 @@ def test_a_circuit_that_is_reset_just_as_its_time_is_over_lets_the_call_through(
 
 
 def test_changes_that_nobody_was_told_of_yet_are_told_in_their_order(monkeypatch):
-    upstream = Upstream("sync", ManualClock())
+    upstream = Upstream()
     changes = []
     upstream.pipeline.subscribe(changes.append, CircuitChanged)
     with monkeypatch.context() as held_up:  # a thread that made a change and has not come to tell it
