@@ -63,6 +63,7 @@ async def test_every_file_is_served_under_the_strictest_policy(stranger, path):
     policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert (policy["require-trusted-types-for"], policy["trusted-types"]) == ("'script'", "'none'")
     assert "unsafe" not in answer.headers["content-security-policy"]
     kind = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
     assert answer.headers["content-type"].partition(";")[0] == kind[path.rpartition(".")[2] if "." in path else "html"]
