@@ -90,6 +90,22 @@ async def test_every_line_within_a_request_bears_its_ids(make_api, output):
     assert {line["traceId"] for line in told} == {TRACE}
 
 
+async def test_the_same_failure_again_is_counted_and_not_told_again_as_an_answer_or_a_stream(make_api, output):
+    class Failing:
+        async def __call__(self, request, **_):
+            raise LLMError("The model failed.")
+
+    api = await make_api(generate=Failing())
+    api.headers = await api.register()
+    path = f"/api/review/{await api.review()}/generate-questions"
+    for accepted in ("application/json", "text/event-stream") * 3:
+        await api.send("POST", path, {"systemDescription": DESCRIPTION}, Accept=accepted)
+    (told,) = [line for line in output.lines if line["message"] == "operation failed"]
+    assert "review.errors.LLMError: The model failed." in told["exception"]
+    assert (told["method"], told["route"]) == ("POST", "/api/review/{id}/generate-questions")
+    assert 'sengol_http_errors_total{code="LLM_ERROR"} 6' in (await api.get("/metrics")).text
+
+
 @pytest.mark.parametrize(
     "header",
     [

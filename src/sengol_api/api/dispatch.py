@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from sengol_api.api.addresses import client_address, household
 from sengol_api.api.errors import (
+    STATUS,
     MethodNotAllowedError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
@@ -23,6 +24,7 @@ from sengol_api.api.gate import level_of
 from sengol_api.api.limits import LimitReachedError
 from sengol_api.api.operations import MIB, Admit, Answer, Call, Operation
 from sengol_api.api.services import ApiOptions, Services
+from sengol_api.observability.repeats import Repeats
 from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review import errors
 from sengol_api.review.accounts import User
@@ -53,6 +55,7 @@ class PathEndpoint:
             self._operations["HEAD"] = self._operations["GET"]
         self._services = services
         self._options = options
+        self._failures = Repeats(_log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,10 +63,10 @@ class PathEndpoint:
         try:
             try:
                 response = await self._answer(request)
+                self._failures.settle()
             except AppError as error:
                 response = respond_to(scope, error)
-                if response.status_code >= 500 and error.code not in _EXPECTED:
-                    _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": error.code})
+                log_failure(self._failures, request, error)
             response.headers.update(scope["state"].get("limit", {}))
             await _told(response, scope, receive, send)
         except ClientDisconnect:
@@ -121,6 +124,7 @@ class PathEndpoint:
                 deadline_ms=milliseconds,
                 caller=caller,
                 admit=admit,
+                failures=self._failures,
             )
             doing = operation.handler(call)
             answer = await (_while_connected(request, doing) if operation.streams else doing)
@@ -153,6 +157,13 @@ class PathEndpoint:
         if wrong is not None:
             raise wrong
         return user_id
+
+
+def log_failure(failures: Repeats, request: Request, error: Exception) -> None:
+    """Log an operation that failed on our side, by what made it fail; its code is in the request's state."""
+    code, route = request.scope["state"]["error_code"], request.scope["state"]["route"]
+    if STATUS[code][0] >= 500 and code not in _EXPECTED:
+        failures.tell("operation failed", error.__cause__ or error, code=code, method=request.method, route=route)
 
 
 async def _told(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

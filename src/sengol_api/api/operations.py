@@ -12,6 +12,7 @@ from sengol_api.api.gate import Work
 from sengol_api.api.limits import LimitName
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.wire import Success
+from sengol_api.observability.repeats import Repeats
 from sengol_api.resilience import Priority
 from sengol_api.review.accounts import User
 
@@ -29,6 +30,7 @@ class Call:
         deadline_ms: milliseconds that the request may take.
         admit: does a piece of work when its turn comes. Answers are admitted already; only what a stream does after its answer has
             begun needs it.
+        failures: of this path, into the log.
     """
 
     services: Services
@@ -40,6 +42,7 @@ class Call:
     deadline_ms: int
     caller: User | None
     admit: "Admit"
+    failures: Repeats
 
     @property
     def user(self) -> User:

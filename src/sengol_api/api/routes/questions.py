@@ -1,7 +1,6 @@
 """The main job over HTTP: generate questions, as one answer or as a stream, and save them."""
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 
@@ -9,7 +8,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from sengol_api.api import examples, present, wire
-from sengol_api.api.dispatch import out_of_time, wants_stream
+from sengol_api.api.dispatch import log_failure, out_of_time, wants_stream
 from sengol_api.api.errors import describe, refusal
 from sengol_api.api.operations import MIB, Answer, Call, Example, Operation
 from sengol_api.api.rendering import rendered
@@ -23,7 +22,6 @@ from sengol_api.review.reviews import QuestionSet
 from sengol_api.review.weights import final_weight
 
 _TOLERANCE = 5e-4
-_log = logging.getLogger("sengol_api.request")
 _REVISION = re.compile(r'(?:W/)?"(\d{1,9})"')
 
 
@@ -91,8 +89,7 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
         state = call.request.scope["state"]
         told = describe(_told(error, call.deadline_ms), state["request_id"])
         state["error_code"] = told.code
-        if told.status_code >= 500:
-            _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": told.code})
+        log_failure(call.failures, call.request, error)
         yield _event("error", told)
     finally:
         task.cancel()
