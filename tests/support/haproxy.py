@@ -12,9 +12,10 @@ from support.service_process import ServiceProcess, free_ports
 SHIPPED: Final = Path(__file__).parents[2] / "deploy" / "haproxy.cfg"
 
 
-def shipped_for(text: str, port: int, servers: Sequence[int]) -> str:
-    """The shipped text with another port to listen on, and other servers; every other line is as it is shipped."""
-    text, binds = re.subn(r"^( +bind) :4000$", rf"\1 127.0.0.1:{port}", text, flags=re.MULTILINE)
+def shipped_for(text: str, port: int, told_port: int, servers: Sequence[int]) -> str:
+    """The shipped text with other ports to listen on, and other servers; every other line is as it is shipped."""
+    ports = rf"\1 127.0.0.1:{port}\n\1 127.0.0.1:{told_port} accept-proxy"
+    text, binds = re.subn(r"^( +bind) :4000$", ports, text, flags=re.MULTILINE)
     lines = "".join(f"    server api-{number} 127.0.0.1:{each}\n" for number, each in enumerate(servers, 1))
     text, replaced = re.subn(r"(?:^ +server api-\d+ api-\d+:4000\n)+", lines, text, flags=re.MULTILINE)
     assert (binds, replaced) == (1, 1), "the shipped configuration is not what it was"
@@ -22,7 +23,11 @@ def shipped_for(text: str, port: int, servers: Sequence[int]) -> str:
 
 
 class Haproxy(ServiceProcess):
-    """The proxy; ``port`` is where it listens.
+    """The proxy.
+
+    Attributes:
+        port: where it listens.
+        told_port: where it listens too, and believes the address that a client says it has (PROXY protocol).
 
     Args:
         folder: for its configuration, its log and its socket.
@@ -32,10 +37,10 @@ class Haproxy(ServiceProcess):
     name = "haproxy"
 
     def __init__(self, folder: Path, servers: Sequence[int]) -> None:
-        self.port = free_ports(1)[0]
+        self.port, self.told_port = free_ports(2)
         self._socket = folder / "haproxy.sock"
         shipped, own = folder / "haproxy.cfg", folder / "test.cfg"
-        shipped.write_text(shipped_for(SHIPPED.read_text(encoding="utf-8"), self.port, servers))
+        shipped.write_text(shipped_for(SHIPPED.read_text(encoding="utf-8"), self.port, self.told_port, servers))
         own.write_text(f"global\n    stats socket {self._socket} mode 600\n")
         command = [str(shutil.which("haproxy") or "/usr/sbin/haproxy"), "-db", "-f", str(shipped), "-f", str(own)]
         super().__init__(command, log=folder / "haproxy.log", is_ready=lambda: "UP" in self.states().values())

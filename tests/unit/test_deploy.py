@@ -47,6 +47,24 @@ def test_every_probe_asks_a_route_that_there_is():
     assert asked <= ROUTES
 
 
+def test_the_ingress_shows_the_api_and_its_documentation_and_nothing_of_what_operators_see():
+    ingress = yaml.safe_load((DEPLOY / "kubernetes/ingress.yaml").read_text())
+    paths = {each["path"]: each["pathType"] for each in ingress["spec"]["rules"][0]["http"]["paths"]}
+    assert {path for path, kind in paths.items() if kind == "Prefix"} == {"/api"}
+    assert {path for path, kind in paths.items() if kind == "Exact"} == {"/docs", "/openapi.json", "/health"}
+    assert "/health" in ROUTES
+    assert {"defaultBackend"}.isdisjoint(ingress["spec"])
+    assert {each["backend"]["service"]["name"] for each in ingress["spec"]["rules"][0]["http"]["paths"]} == {"sengol-api"}
+
+
+def test_the_ingress_waits_as_long_as_the_service_and_takes_as_much():
+    annotations = yaml.safe_load((DEPLOY / "kubernetes/ingress.yaml").read_text())["metadata"]["annotations"]
+    given = dict(line.split("=") for line in (DEPLOY / "kubernetes/config.env").read_text().splitlines())
+    assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > int(given["REQUEST_TIMEOUT"]) / 1000
+    largest = max(operation.body_limit for operation in OPERATIONS if operation.body is not None)
+    assert int(annotations["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m")) * 1024**2 > largest
+
+
 def test_there_is_time_to_drain_and_to_finish_before_the_pod_is_killed():
     given = dict(line.split("=") for line in (DEPLOY / "kubernetes/config.env").read_text().splitlines())
     pod = next(yaml.safe_load_all((DEPLOY / "kubernetes/deployment.yaml").read_text().split("---")[1]))
