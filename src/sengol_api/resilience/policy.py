@@ -1,14 +1,15 @@
 """The one shape of every policy: options, policy, snapshot, events."""
 
+import copy
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
-from sengol_api.resilience.errors import Rejected
+from sengol_api.resilience.errors import OptionsError, Rejected
 from sengol_api.resilience.events import CallRejected, Event, Events
 from sengol_api.resilience.options import Options
 
@@ -74,6 +75,8 @@ class Policy(ABC, Generic[O_co]):
     """Whether it is part of the attempt that others repeat, hold places for and count: what limits its time, what spoils it."""
     shapes_result: ClassVar[bool] = False
     """Whether its results have a shape of their own. Callers rely on that, so it stays when the others are turned off."""
+    per_call: ClassVar[frozenset[str]] = frozenset()
+    """Options that may be others for some calls. What the rest says is in the state, which all calls share."""
 
     def __init__(self, options: O_co, site: Site) -> None:
         self._options = options
@@ -100,6 +103,25 @@ class Policy(ABC, Generic[O_co]):
             options = self._options.changed(**changes)
             self._apply(options)
             self._options = options
+
+    def variant(self, **changes: Any) -> Self:
+        """The same policy with some options changed: state, statistics and listeners are those of this one.
+
+        Raises:
+            OptionsError: the changed options make no sense, or are the same for all calls.
+        """
+        with self._swap:
+            options = self._options.changed(**changes)
+            if shared := sorted(changes.keys() - self.per_call):
+                rest = f"; for some of them {', '.join(sorted(self.per_call))} can be changed" if self.per_call else ""
+                raise OptionsError(type(options).__name__, [f"{', '.join(shared)} is the same for all calls{rest}"])
+            return copy.copy(self)._with(options)  # noqa: SLF001 - of its own class
+
+    def _with(self, options: Any) -> Self:
+        self._swap = threading.Lock()
+        self._options = options
+        self._apply(options)
+        return self
 
     def _apply(self, options: Any) -> None:
         """Bring state that depends on options (a number of permits) in line with new ones."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from sengol_api.resilience.budget import Budget, RetryBudget
@@ -104,6 +104,7 @@ class RetryPolicy(Policy[Retry]):
     """
 
     kind = "retry"
+    per_call = frozenset(each.name for each in fields(Retry)) - {"budget"}
     BOUNDS = ("attempts", "budget", "deadline", "wait")
 
     def __init__(self, options: Retry, site: Site) -> None:

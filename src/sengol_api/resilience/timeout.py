@@ -77,6 +77,7 @@ class TimeoutPolicy(Policy[Timeout]):
     kind = "timeout"
     keeps_deadline = True
     of_attempt = True
+    per_call = frozenset({"seconds"})
 
     def __init__(self, options: Timeout, site: Site) -> None:
         super().__init__(options, site)

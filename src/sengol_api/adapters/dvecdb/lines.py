@@ -1,6 +1,5 @@
 """The pipelines around the calls of one server: what is tried again, cut, refused, shared and kept."""
 
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -37,8 +36,6 @@ class Lines:
     """
 
     def __init__(self, options: DvecdbOptions, cache: Cache | None, *, name: str, clock: Clock, registry: Registry) -> None:
-        self._options = options
-        self._clock = clock
         self._registry = registry
         self.reads = Pipeline(
             name,
@@ -60,27 +57,23 @@ class Lines:
         )
         self.cache = None if cache is None else Pipeline(f"{name}.cache", _of_searches(cache), clock=clock)
         self._all = [each for each in (self.reads, self.writes, self.cache) if each is not None]
-        self._own = lru_cache(maxsize=32)(self._like_reads)
         self.enter()
 
     def reads_for(self, timeout: float | None, max_retries: int | None) -> Pipeline:
-        """The pipeline of a search with a time limit or retries of its own, which shares breaker and places with the rest.
+        """The pipeline of a search, with a time limit or retries of its own where it has some: all state and statistics the same.
 
         Raises:
             OptionsError: one of them is out of range.
         """
-        return self.reads if timeout is None and max_retries is None else self._own(timeout, max_retries)
-
-    def _like_reads(self, timeout: float | None, max_retries: int | None) -> Pipeline:
-        return Pipeline(
-            self.reads.name,
-            Retry(max_retries=self._options.max_retries if max_retries is None else max_retries),
-            self.breaker,
-            self.reads["bulkhead"],
-            Timeout(self._options.timeout if timeout is None else timeout),
-            *(self.reads[name] for name in self.reads if name == AdaptiveTimeout.kind and timeout is None),
-            clock=self._clock,
-        )
+        changes: dict[str, dict[str, Any]] = {}
+        if max_retries is not None:
+            changes["retry"] = {"max_retries": max_retries}
+        if timeout is not None:
+            changes["timeout"] = {"seconds": timeout}
+        if not changes:
+            return self.reads
+        follows = timeout is not None and AdaptiveTimeout.kind in self.reads
+        return self.reads.variant(changes, without=[AdaptiveTimeout.kind] if follows else ())
 
     def enter(self) -> None:
         """Enter the pipelines into the registry, where they are not yet.

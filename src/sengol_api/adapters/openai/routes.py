@@ -1,7 +1,6 @@
 """One kind of request at one provider, under its policies."""
 
 import asyncio
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from sengol_api.adapters.openai.run import Run
 from sengol_api.adapters.openai.statistics import Statistics
 from sengol_api.adapters.openai.upstream import Answered, Upstream
 from sengol_api.adapters.openai.validation import chat_from, in_order, spoken, vectors_from
-from sengol_api.resilience import AdaptiveTimeout, Clock, Pipeline, Policy, PolicyOptions, Retry, Timeout
+from sengol_api.resilience import AdaptiveTimeout, Clock, Pipeline, PolicyOptions, Retry, Timeout
 from sengol_api.resilience.timeout import AttemptTimedOut
 
 A = TypeVar("A")
@@ -104,15 +103,14 @@ class Route(ABC, Generic[A, R]):
         A limit that follows latencies is left out where it does not know of such a request, or the caller has set one.
         """
         unfit = _ADAPTIVE in self.pipeline and (run.timeout is not None or not self._alike(ask))
-        other: dict[str, dict[str, Any]] = {
-            "retry": {} if run.max_retries is None else {"max_retries": run.max_retries},
-            "timeout": {} if run.timeout is None else {"seconds": run.timeout},
-        }
-        if self.pipeline.bypassed or not (unfit or any(other.values())):
+        changes: dict[str, dict[str, Any]] = {}
+        if run.max_retries is not None:
+            changes["retry"] = {"max_retries": run.max_retries}
+        if run.timeout is not None:
+            changes["timeout"] = {"seconds": run.timeout}
+        if not changes and not unfit:
             return self.pipeline
-        names = [name for name in self.pipeline if not (unfit and name == _ADAPTIVE)]
-        policies = [_with(self.pipeline[name], other.get(name, {})) for name in names]
-        return Pipeline(self.pipeline.name, *policies, clock=self._ground.clock, random=self._ground.random)
+        return self.pipeline.variant(changes, without=[_ADAPTIVE] if unfit else ())
 
     @property
     def retries(self) -> int:
@@ -224,12 +222,3 @@ class EmbeddingRoute(Route[EmbeddingAsk, tuple[bytes, ...]]):
 
 
 _USUAL_DIMENSION = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
-
-
-def _with(policy: Policy[Any], changes: dict[str, Any]) -> Policy[Any]:
-    """The policy with other options: a second face of the same one, with its counters and its budget."""
-    if not changes:
-        return policy
-    other = copy.copy(policy)
-    other.update(**changes)
-    return other

@@ -108,10 +108,10 @@ class PipelineCalls:
         self._transitions = Count(_TRANSITIONS)
 
     def _of_calls(self, pipeline: str) -> _Measured:
-        return self._calls.setdefault(pipeline, _Measured(_CALL_SECONDS.buckets))
+        return self._calls.get(pipeline) or self._calls.setdefault(pipeline, _Measured(_CALL_SECONDS.buckets))
 
     def _of_attempts(self, pipeline: str) -> _Measured:
-        return self._attempts.setdefault(pipeline, _Measured(_ATTEMPT_SECONDS.buckets))
+        return self._attempts.get(pipeline) or self._attempts.setdefault(pipeline, _Measured(_ATTEMPT_SECONDS.buckets))
 
     def around_calls(self, pipeline: str, inner: AsyncCall) -> AsyncCall:
         """See the protocol."""

@@ -7,10 +7,13 @@ import pytest
 
 from sengol_api.adapters.dvecdb import IndexNotReady, InMemoryRecords, InvalidVector
 from sengol_api.adapters.exact_index import ExactIndex
-from sengol_api.resilience import OptionsError
+from sengol_api.observability.events import observe
+from sengol_api.observability.telemetry import Telemetry
+from sengol_api.resilience import AdaptiveTimeout, OptionsError, Registry
 from support.dvecdb.clients import DIMENSION, exact, ids_of, records_of, unit, virtually
 from support.dvecdb.in_memory import InMemoryDvecdb
 from support.ids import stable
+from support.scraped import calls_of
 from support.tiny_http import Reply, Request
 
 IDS, VECTORS = ids_of(300), unit(300)
@@ -289,6 +292,29 @@ def test_searches_with_a_time_limit_of_their_own_have_no_places_of_their_own():
         assert s.server.most == 2
 
     virtually(work, options={"max_concurrent": 2})
+
+
+def test_searches_with_a_time_limit_or_retries_of_their_own_are_counted_as_all_others():
+    registry, telemetry = Registry(), Telemetry()
+    observe(registry, telemetry)
+
+    async def work(s):
+        await s.client.search_by_vector(QUERY)
+        await s.client.search_by_vector(QUERY, timeout=20.0)
+        await s.client.search_by_vector(QUERY, max_retries=0)
+        assert calls_of(telemetry, "dvecdb") == (3, 3)
+        assert registry["dvecdb"]["retry"].snapshot().calls == 3
+
+    virtually(work, registry=registry)
+
+
+def test_a_limit_that_follows_the_latency_learns_nothing_from_a_call_with_a_time_of_its_own_and_does_not_cut_it():
+    async def work(s):
+        s.server.seconds = 3.0
+        assert await s.client.search_by_vector(QUERY, timeout=20.0)
+        assert s.client._lines.reads["adaptive_timeout"].snapshot().samples == 0
+
+    virtually(work, options={"timeout": 2.0, "adaptive": AdaptiveTimeout(min_timeout=0.1, initial=0.5)})
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": 0}, {"timeout": float("nan")}, {"max_retries": -1}, {"max_retries": 1.5}], ids=str)

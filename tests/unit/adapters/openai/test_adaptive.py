@@ -5,10 +5,13 @@ import asyncio
 import pytest
 
 from sengol_api.adapters.openai import LateAnswerError
+from sengol_api.observability.events import observe
+from sengol_api.observability.telemetry import Telemetry
 from sengol_api.resilience import AdaptiveTimeout
 from sengol_api.resilience.testing import after, run_virtual
 from support.openai_clients import client_over, question
 from support.openai_sdk import Embedded, FakeSdk, Said
+from support.scraped import calls_of
 
 FOLLOWING = AdaptiveTimeout(min_timeout=1.0, min_samples=5, window=600.0)
 
@@ -85,7 +88,10 @@ def test_many_texts_at_once_are_not_held_to_the_time_of_a_few():
         for number in range(5):
             await client.generate_embedding(f"text {number}")
         assert await limit_of(client, "embeddings") == pytest.approx(1.0, rel=0.06)
+        telemetry = Telemetry()
+        observe(client.registry, telemetry)
         assert len(await client.batch_generate_embeddings([f"other {number}" for number in range(100)])) == 100
+        assert calls_of(telemetry, "openai.embeddings.primary") == (1, 1)
         assert await late(client.generate_embedding("one more"), clock) == pytest.approx(1.0, rel=0.06)
 
     run_virtual(main)

@@ -18,11 +18,14 @@ from sengol_api.adapters.openai import (
     TooLongError,
     UnavailableError,
 )
-from sengol_api.resilience import CircuitBreaker, CircuitState, Hedge, OptionsError, deadline
+from sengol_api.observability.events import observe
+from sengol_api.observability.telemetry import Telemetry
+from sengol_api.resilience import CircuitBreaker, CircuitState, Hedge, OptionsError, Registry, deadline
 from sengol_api.resilience.testing import after, hang, policies_off, run_virtual
 from support.ids import stable
 from support.openai_clients import ASK, client_over, question
 from support.openai_sdk import FakeSdk, Said, answered, broken, refused
+from support.scraped import calls_of
 
 
 def state(client, name):
@@ -121,6 +124,19 @@ def test_the_time_of_an_attempt_can_be_given_for_one_call():
         assert clock.now() - started == pytest.approx(5.0, rel=0.02)
         assert not caught.value.by_deadline
         assert client.registry["openai.chat.primary"]["timeout"].limit == 60.0
+
+    run_virtual(main)
+
+
+def test_calls_with_limits_of_their_own_are_counted_as_all_others():
+    async def main(clock):
+        registry, telemetry = Registry(), Telemetry()
+        client = client_over(clock, FakeSdk(refused(500), Said("Yes.")), registry=registry)
+        observe(registry, telemetry)
+        await client.chat_completion(ASK, timeout=150.0)
+        await client.chat_completion(question(1), max_retries=0)
+        await client.chat_completion(question(2))
+        assert calls_of(telemetry, "openai.chat.primary") == (3, 4)
 
     run_virtual(main)
 
