@@ -7,7 +7,7 @@ import msgspec
 
 from sengol_api.adapters.dvecdb import DvecdbClient
 from sengol_api.adapters.sql.engine import Database
-from sengol_api.bootstrap.index import DVECDB, Indexes
+from sengol_api.bootstrap.index import DVECDB, PGVECTOR, Indexes
 from sengol_api.bootstrap.knowledge import Known
 from sengol_api.bootstrap.model import ModelParts
 from sengol_api.bootstrap.shared import Shared
@@ -27,6 +27,10 @@ def dependencies(database: Database, known: Known, shared: Shared, model: ModelP
     if shared.client is not None:
         found.append(Dependency(name="valkey", check=shared.client.ping))
     found += [_dvecdb(client, number) for number, client in enumerate(indexes.dvecdb)]
+    if indexes.pgvector is not None:
+        # In the database, and an entry of its own all the same: table and extension can be gone, and its breaker open.
+        there = indexes.pgvector
+        found.append(Dependency(name=PGVECTOR, check=there.ping, pipeline=PGVECTOR, stats=there.facts))
     if model is not None:
         found.append(_model(model))
     return found

@@ -12,11 +12,12 @@ from sengol_api.adapters.sql.engine import Database
 from sengol_api.bootstrap.model import adaptive, breaker
 from sengol_api.bootstrap.shared import Shared
 from sengol_api.data_dir import StartError
-from sengol_api.resilience import AdaptiveTimeout, Bulkhead, Cache, OptionsError, Pipeline, Registry, Timeout
+from sengol_api.resilience import AdaptiveTimeout, Bulkhead, Cache, OptionsError, Registry, Timeout
 from sengol_api.review.ports import Embedder, VectorIndex
 from sengol_api.settings import Settings
 
 DVECDB = "dvecdb"
+PGVECTOR = "pgvector"
 OF_SEARCHES: Final = AdaptiveTimeout(min_timeout=1.0)
 """A search takes milliseconds; a second is for a server that somebody else keeps busy for a moment."""
 
@@ -54,6 +55,54 @@ class EmbeddedRecords:
         return {key: {} for key in ids}
 
 
+class Pgvector:
+    """The index in PostgreSQL, what its searches go through, and how it is.
+
+    The pipeline is there from the start, before any index: its breaker is shared by the replicas then, and a second try to make an
+    index finds it.
+
+    Args:
+        settings: DATABASE_URL, ADAPTIVE_TIMEOUTS, CIRCUIT_BREAKER_*.
+        database: the store of record.
+        registry: where the pipeline is entered.
+        stack: closes what is opened.
+    """
+
+    def __init__(self, settings: Settings, database: Database, registry: Registry, stack: AsyncExitStack) -> None:
+        self._database = database
+        following = adaptive(settings, OF_SEARCHES)
+        followed = [] if following is None else [following.up_to(TIMEOUT)]
+        self._pipeline = registry.pipeline(
+            PGVECTOR, breaker(settings), Bulkhead(max_concurrent=CONCURRENT), Timeout(TIMEOUT), *followed
+        )
+        self._aside = Database(settings.database, connections=1)
+        stack.push_async_callback(self._aside.close)
+        self._index: PgVectorIndex | None = None
+
+    async def open(self, embedder: Embedder) -> PgVectorIndex:
+        """The index of an embedder's vectors, up to date with the store of record.
+
+        Raises:
+            VectorDBError: the database is no PostgreSQL with pgvector.
+            DatabaseError: the database failed.
+        """
+        self._index = await PgVectorIndex.open(self._database, embedder, pipeline=self._pipeline)
+        return self._index
+
+    async def ping(self) -> None:
+        """Ask it, over a connection of its own; before there is an index, the server.
+
+        Raises:
+            DatabaseError: it does not answer.
+        """
+        await (self._aside.ping() if self._index is None else self._index.ping(self._aside))
+
+    def facts(self) -> dict[str, object]:
+        """What it holds."""
+        index = self._index
+        return {"index": None if index is None else {"vectors": len(index), "dimension": index.dimension}}
+
+
 class Indexes:
     """Makes the index of each embedder on the server of VECTOR_INDEX, with the one in this process below it.
 
@@ -83,6 +132,7 @@ class Indexes:
         self._stack = stack
         self.dvecdb: list[DvecdbClient] = []
         """The clients that are open, for health."""
+        self.pgvector = Pgvector(settings, database, registry, stack) if settings.vector_index == PGVECTOR else None
 
     async def make(self, embedder: Embedder, embedded: ExactIndex) -> VectorIndex:
         """The index of an embedder's vectors.
@@ -92,21 +142,14 @@ class Indexes:
         """
         if self._settings.vector_index == "embedded":
             return embedded
-        if self._settings.vector_index == "pgvector":
-            return LadderIndex(await self._pgvector(embedder), embedded)
+        if self.pgvector is not None:
+            return LadderIndex(await self.pgvector.open(embedder), embedded)
         try:
             client = self._client(embedder, embedded)
         except OptionsError as error:
             raise StartError(f"DVECDB_*: {error}") from None
         self.dvecdb.append(await self._stack.enter_async_context(client))
         return LadderIndex(DvecdbIndex(client, embedded), embedded)
-
-    async def _pgvector(self, embedder: Embedder) -> VectorIndex:
-        following = adaptive(self._settings, OF_SEARCHES)
-        followed = [] if following is None else [following.up_to(TIMEOUT)]
-        pipeline = Pipeline("pgvector", breaker(self._settings), Bulkhead(max_concurrent=CONCURRENT), Timeout(TIMEOUT), *followed)
-        self._registry.add(pipeline)
-        return await PgVectorIndex.open(self._database, embedder, pipeline=pipeline)
 
     def _client(self, embedder: Embedder, embedded: ExactIndex) -> DvecdbClient:
         settings = self._settings

@@ -127,6 +127,23 @@ class PgVectorIndex:
     def __len__(self) -> int:
         return len(self._numbers)
 
+    @property
+    def dimension(self) -> int:
+        """Of its vectors."""
+        return self._table.dimension
+
+    async def ping(self, database: Database) -> None:
+        """Ask for one product of vectors: it needs the server, the extension and the table.
+
+        Args:
+            database: the same one over connections that no search has, so that the answer comes when all of theirs are in use.
+
+        Raises:
+            DatabaseError: one of them is not there.
+        """
+        async with database.read() as connection:
+            await connection.execute(sa.text(f"SELECT vector <#> vector FROM {self._table.name} LIMIT 1"))
+
     async def search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None = None) -> list[list[Hit]]:
         """See the port. Among many incidents the nearest are found by the index, which may miss one in some hundred.
 
