@@ -11,6 +11,7 @@ import time
 import httpx2
 import pytest
 
+from support.otlp import Collector
 from support.wire import events
 
 pytestmark = pytest.mark.e2e
@@ -176,6 +177,53 @@ def test_neither_work_that_hears_nothing_nor_half_a_head_keeps_the_process(small
         assert server.process.wait(30) == 0
         assert isinstance(asking.end(), httpx2.HTTPError)
     assert "something does not close and is left behind" in server.errors
+
+
+@pytest.fixture
+def collector():
+    made = Collector()
+    yield made
+    made.close()
+
+
+def traced(collector):
+    """Traces that nobody sends before the end."""
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "3600000"}
+
+
+def spans_of(collector, name):
+    return [span for span in collector.wait_for(1) if span.name == name]
+
+
+def test_the_spans_of_the_last_requests_are_sent_before_the_end(small, collector):
+    server = small(**traced(collector)).wait_until_ready()
+    for _ in range(3):
+        assert httpx2.get(f"{server.url}/openapi.json", timeout=20).status_code == 200
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(30) == 0
+    assert len(spans_of(collector, "GET /openapi.json")) == 3
+
+
+def test_they_are_sent_even_when_something_does_not_close_and_is_left_behind(small, collector):
+    server = small(**traced(collector), **SHORT).wait_until_ready()
+    with server.log_in() as client:
+        asking = Asking(server, client, "deaf to whatever happens").begin()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+        assert isinstance(asking.end(), httpx2.HTTPError)
+    assert "something does not close and is left behind" in server.errors
+    assert len(spans_of(collector, "POST /api/auth/register")) == 1
+
+
+def test_a_collector_that_is_stuck_does_not_hold_up_the_end(small, collector):
+    collector.stuck = True
+    server = small(**traced(collector), **SHORT).wait_until_ready()
+    with server.log_in() as client:
+        asking = Asking(server, client, "deaf to whatever happens").begin()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+        assert isinstance(asking.end(), httpx2.HTTPError)
+    collector.wait_for_request()
 
 
 def test_a_second_signal_ends_all_at_once(small):

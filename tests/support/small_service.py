@@ -31,6 +31,7 @@ from sengol_api.data_dir import alone, ensure_data_dir, jwt_secret
 from sengol_api.observability.host import Host
 from sengol_api.observability.logging import configure
 from sengol_api.observability.telemetry import Telemetry
+from sengol_api.observability.tracing import start_tracing
 from sengol_api.ops.background import Background
 from sengol_api.ops.drain import Drain
 from sengol_api.ops.health import Dependency, Health
@@ -80,7 +81,7 @@ async def _refused() -> None:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, supervised: bool) -> AsyncIterator[Services]:
+async def opened(settings: Settings, telemetry: Telemetry, *, supervised: bool) -> AsyncIterator[Services]:
     """Everything that the operations need."""
     database = open_database(settings)
     hasher = Argon2Hasher()
@@ -94,7 +95,7 @@ async def opened(settings: Settings, *, supervised: bool) -> AsyncIterator[Servi
     await steering.begin()
     async with Background() as background:
         background.run("orders of administrators", steering.follow, every=0.1)
-        stand_in_order(drain, supervised=supervised, patience=float(os.environ.get(PATIENCE, "30")))
+        stand_in_order(drain, telemetry, supervised=supervised, patience=float(os.environ.get(PATIENCE, "30")))
         yield Services(
             users=SqlUserStore(database),
             reviews=SqlReviewStore(database),
@@ -129,8 +130,8 @@ def application(*, supervised: bool = False) -> ASGIApp:
     settings = load()
     configure(settings.log_level, settings.log_format)
     shared = os.environ.get(server._WORKERS)
-    telemetry = Telemetry(host=Host(Path(shared) if shared else None))
-    return create_app(lambda: opened(settings, supervised=supervised), api_options(settings), telemetry)
+    telemetry = Telemetry(host=Host(Path(shared) if shared else None), tracer=start_tracing(os.environ))
+    return create_app(lambda: opened(settings, telemetry, supervised=supervised), api_options(settings), telemetry)
 
 
 def worker() -> ASGIApp:

@@ -52,14 +52,16 @@ def _settle() -> None:
         trim(0)
 
 
-def stand_in_order(drain: Drain, *, supervised: bool, patience: float = PATIENCE) -> None:
+def stand_in_order(drain: Drain, telemetry: Telemetry, *, supervised: bool, patience: float = PATIENCE) -> None:
     """From now on this process drains on SIGTERM, and one that is supervised ends when its event loop is stuck.
 
     Args:
         drain: of this process.
+        telemetry: what it has not told yet is told at the end, also of one that leaves behind what does not close.
         supervised: a parent starts another process when this one ends, and decides alone what a second signal means.
         patience: seconds after which a loop counts as stuck.
     """
+    drain.at_end("telemetry", telemetry.close)
     drains_on_sigterm(drain, again=(lambda: None) if supervised else None)
     if supervised:
         LoopWatch(asyncio.get_running_loop(), patience=patience).start()
@@ -86,7 +88,7 @@ def application(workers: Path | None = None, *, supervised: bool = False) -> ASG
             async with open_services(settings, telemetry) as services:
                 _settle()
                 work_aside()
-                stand_in_order(services.drain, supervised=supervised)
+                stand_in_order(services.drain, telemetry, supervised=supervised)
                 yield services
         except (StartError, AppError, RuntimeError) as error:
             # Nothing is open yet: leaving at once keeps this line from drowning in the server's tracebacks.

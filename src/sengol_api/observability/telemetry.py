@@ -35,6 +35,9 @@ METRICS: Final = "metrics"
 KEEP_EVERY: Final = 5.0
 """Seconds between two times that a worker leaves its counts for the others: what a ``kill -9`` loses at most."""
 
+LAST_SPANS: Final = 1.8
+"""Seconds for the last spans: less than a last step of the process has, so that the counts are left in any case."""
+
 _WORKERS: Final = CATALOGUE.gauge(
     "sengol_workers",
     "Places of workers by what became of asking them: answered, silent (there, but stuck), failed, or gone.",
@@ -118,9 +121,17 @@ class Telemetry:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
             self.lag.stop()
-            if self.tracer is not None:
-                await self.tracer.close()
-            self._keep()
+            await self.close()
+
+    async def close(self) -> None:
+        """Send the last spans, for as long as that may take at most, and leave the counts for the others.
+
+        A second time finds nothing more to send: the end of a process asks for it in any case, since what is left behind may hold
+        up all else.
+        """
+        if self.tracer is not None:
+            await self.tracer.close(LAST_SPANS)
+        self._keep()
 
     async def _keep_on(self) -> None:
         while not self.host.alone:
