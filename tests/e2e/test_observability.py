@@ -50,7 +50,6 @@ def test_whichever_worker_is_asked_it_speaks_for_both_and_all_that_is_logged_has
     before = shared_directories()
     server = start("--workers", "2", LOG_LEVEL="debug", LOG_FORMAT="json", TMPDIR="/tmp").wait_until_ready()
     wait_for(server, workers=2)
-    pids = set()
     for _ in range(40):  # connections of their own, so that both workers get some
         assert httpx2.get(f"{server.url}/nowhere", timeout=30).status_code == 404
     for _ in range(6):
@@ -64,15 +63,24 @@ def test_whichever_worker_is_asked_it_speaks_for_both_and_all_that_is_logged_has
     assert scraped(server)["sengol_http_requests_total", ("GET", "(none)", "4xx")] == 40
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(60) == 0
-    lines = [line for line in server.errors.splitlines() if line.startswith("{")]
-    for line in lines:
-        told = json.loads(line)
-        assert {"time", "level", "logger", "message", "pid"} <= told.keys()
-        if told["message"] == "request":
-            pids.add(told["pid"])
+    lines = [json.loads(line) for line in server.errors.splitlines()]
+    assert all({"time", "level", "logger", "message", "pid"} <= told.keys() for told in lines)
+    pids = {told["pid"] for told in lines if told["message"] == "request"}
     assert len(pids) >= 2
+    (died,) = [told for told in lines if told["logger"] == "_granian"]
+    assert (died["level"], died["message"].startswith("Unexpected exit from worker-"), died["pid"]) == (
+        "error",
+        True,
+        server.process.pid,
+    )
     assert b"[INFO]" not in server.said  # the HTTP server has a way of its own
     assert shared_directories() <= before
+
+
+def test_the_first_start_tells_of_the_corpus_that_it_loads_in_lines_like_all_others(first_start):
+    loaded = [line for line in map(json.loads, first_start.errors.splitlines()) if line["message"] == "loaded"]
+    assert {line["what"] for line in loaded} == {"genai-incidents", "sengol"}
+    assert all(line["total"] > 0 for line in loaded)
 
 
 def test_a_server_without_a_standard_error_serves(data_dir):

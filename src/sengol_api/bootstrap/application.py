@@ -20,7 +20,8 @@ from sengol_api.bootstrap.threads import work_aside
 from sengol_api.data_dir import StartError
 from sengol_api.observability.host import Host
 from sengol_api.observability.logging import configure as configure_logging
-from sengol_api.observability.progress import progress_bar
+from sengol_api.observability.logging import for_people
+from sengol_api.observability.progress import progress_bar, progress_lines
 from sengol_api.observability.telemetry import Telemetry
 from sengol_api.observability.tracing import start_tracing
 from sengol_api.ops.drain import Drain
@@ -83,8 +84,8 @@ def application(workers: Path | None = None, *, supervised: bool = False) -> ASG
     @asynccontextmanager
     async def opened() -> AsyncIterator[Services]:
         try:
-            with progress_bar() as bar:
-                await prepare(settings, bar)
+            with progress_bar() if for_people(settings.log_format) else progress_lines() as reporter:
+                await prepare(settings, reporter)
             async with open_services(settings, telemetry) as services:
                 _settle()
                 work_aside()

@@ -9,5 +9,6 @@
     trace_context.py                    W3C trace context, with and without spans
     host.py, host_directory.py          the workers of one server to each other: ``host.offer``, ``host.ask``, ``host.keep``
     telemetry.py                        all of it in one object per worker
-    progress.py                         a bar for work that a person waits for
+    repeats.py                          errors that come with every request: the first in full, then their number
+    progress.py                         how far work is that is waited for: a bar for a person, lines for a log
 """

@@ -16,8 +16,9 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -27,6 +28,9 @@ from sengol_api.observability.withheld import OURS, is_ours, message_of, trace_o
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being answered, if any."""
+
+Style: TypeAlias = Literal["auto", "json", "console"]
+"""``auto`` is ``console`` on a terminal and ``json`` elsewhere."""
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
@@ -127,7 +131,24 @@ class ConsoleFormatter(logging.Formatter):
         return f"{line}\n{error}" if error else line
 
 
-def configure(level: str, style: Literal["auto", "json", "console"], *, threaded: bool = True) -> None:
+def for_people(style: Style) -> bool:
+    """Whether lines of a style are for people."""
+    return style == "console" or (style == "auto" and sys.stderr is not None and sys.stderr.isatty())
+
+
+def last_word(message: str) -> None:
+    """Write a line of a process that ends now, for a signal handler: past the queue and its lock, which it may have interrupted.
+
+    Args:
+        message: a fixed text.
+    """
+    formatter = next((sink.formatter for sink in sinks() if sink.formatter is not None), None) or JsonFormatter()
+    line = formatter.format(logging.LogRecord(OURS, logging.CRITICAL, __file__, 0, message, None, None))
+    with suppress(OSError):  # nobody is there to read it
+        os.write(2, f"{line}\n".encode())
+
+
+def configure(level: str, style: Style, *, threaded: bool = True) -> None:
     """Send every log, every warning and every error that nobody catches to standard error in one style.
 
     Args:
@@ -136,11 +157,10 @@ def configure(level: str, style: Literal["auto", "json", "console"], *, threaded
         style: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
         threaded: False in a process that forks others.
     """
-    console = style == "console" or (style == "auto" and sys.stderr is not None and sys.stderr.isatty())
     for sink in sinks():
         sink.close()
     handler = to_standard_error(threaded=threaded)
-    handler.setFormatter(ConsoleFormatter() if console else JsonFormatter())
+    handler.setFormatter(ConsoleFormatter() if for_people(style) else JsonFormatter())
     logging.basicConfig(level=max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]), handlers=[handler], force=True)
     logging.getLogger(OURS).setLevel(level.upper())
     for name in _SERVERS:
@@ -183,4 +203,14 @@ def loop_fault(_loop: object, context: dict[str, Any]) -> None:
     _log.error("fault in the background", extra={"what": what}, exc_info=error)
 
 
-__all__ = ["ConsoleFormatter", "JsonFormatter", "Sink", "configure", "facts_of", "loop_fault", "request_id"]
+__all__ = [
+    "ConsoleFormatter",
+    "JsonFormatter",
+    "Sink",
+    "configure",
+    "facts_of",
+    "for_people",
+    "last_word",
+    "loop_fault",
+    "request_id",
+]

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import subprocess
 import sys
 import threading
 import warnings
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sengol_api.observability import trace_context
-from sengol_api.observability.logging import ConsoleFormatter, JsonFormatter, configure, loop_fault, request_id
+from sengol_api.observability.logging import ConsoleFormatter, JsonFormatter, configure, for_people, loop_fault, request_id
 from sengol_api.resilience.events import report
 from support.log_output import log_output
 
@@ -114,6 +115,27 @@ def test_other_libraries_are_heard_from_warnings_on_whatever_the_level():
         logging.getLogger("httpx2").info("an address")
         logging.getLogger("elsewhere").warning("trouble")
         assert output.messages == ["ours", "trouble"]
+
+
+def test_the_last_word_of_a_process_is_a_line_like_all_others_and_waits_for_nobody():
+    script = (
+        "from sengol_api.observability.logging import configure, last_word\n"
+        "import logging; configure('info', '{style}', threaded=False)\n"
+        "logging.getLogger().handlers[0]._writing.acquire()  # as a signal finds it that comes while a line is written\n"
+        "last_word('a second signal')"
+    )
+    told = subprocess.run([sys.executable, "-c", script.format(style="json")], capture_output=True, check=True, timeout=60).stderr
+    line = json.loads(told)
+    assert (line["level"], line["message"], line["logger"]) == ("critical", "a second signal", "sengol_api")
+    told = subprocess.run(
+        [sys.executable, "-c", script.format(style="console")], capture_output=True, check=True, timeout=60
+    ).stderr
+    assert told.endswith(b" critical a second signal\n")
+
+
+@pytest.mark.parametrize(("style", "said"), [("json", False), ("console", True), ("auto", False)])
+def test_whether_lines_are_for_people_is_the_setting_or_the_terminal(style, said):
+    assert for_people(style) is said
 
 
 def test_what_the_server_logs_comes_in_the_same_shape_and_place():
