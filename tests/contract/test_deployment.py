@@ -48,7 +48,7 @@ def test_kustomize_applies_every_manifest_but_the_example_of_the_secret():
 
 
 def test_prometheus_takes_its_configuration(promtool):
-    assert "9 rules found" in output(promtool, "check", "config", "prometheus/prometheus.yml")
+    assert "10 rules found" in output(promtool, "check", "config", "prometheus/prometheus.yml")
 
 
 def test_every_alert_fires_on_what_it_is_for_and_not_before(promtool):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from sengol_api.api.app import OPERATIONS
+from sengol_api.api.errors import STATUS
 from sengol_api.settings import variables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,9 +51,10 @@ def test_every_probe_asks_a_route_that_there_is():
 def test_the_ingress_shows_the_api_and_its_documentation_and_nothing_of_what_operators_see():
     ingress = yaml.safe_load((DEPLOY / "kubernetes/ingress.yaml").read_text())
     paths = {each["path"]: each["pathType"] for each in ingress["spec"]["rules"][0]["http"]["paths"]}
-    assert {path for path, kind in paths.items() if kind == "Prefix"} == {"/api"}
+    assert {path for path, kind in paths.items() if kind == "Prefix"} == {"/api", "/admin"}
     assert {path for path, kind in paths.items() if kind == "Exact"} == {"/docs", "/openapi.json", "/health"}
-    assert "/health" in ROUTES
+    everything = {operation.path for operation in OPERATIONS if not operation.path.startswith("/health/")}
+    assert {path for path in everything if path not in paths and not path.startswith(("/api/", "/admin/"))} == set()
     assert {"defaultBackend"}.isdisjoint(ingress["spec"])
     assert {each["backend"]["service"]["name"] for each in ingress["spec"]["rules"][0]["http"]["paths"]} == {"sengol-api"}
 
@@ -79,6 +81,21 @@ def test_alerts_and_dashboard_ask_for_metrics_that_there_are():
     asked = named_metrics(alerts) | named_metrics("\n".join(expressions))
     assert asked <= METRICS, asked - METRICS
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_the_page_for_those_on_call_has_every_alert_with_its_severity_and_every_code_of_a_failure():
+    page = (ROOT / "docs/operations/on-call.md").read_text(encoding="utf-8")
+    rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())["groups"][0]["rules"]
+    alerts = re.findall(r"^\| `(Sengol\w+)` \| (\w+) \|", page, re.MULTILINE)
+    assert alerts == [(rule["alert"], rule["labels"]["severity"]) for rule in rules]
+    told = {
+        code: int(status)
+        for codes, status in re.findall(r"^\| (`[A-Z`, _]+) \| (\d+) \|", page, re.MULTILINE)
+        for code in re.findall(r"\w+", codes)
+    }
+    failures = {code: status for code, (status, _) in STATUS.items() if status >= 500}
+    assert failures.items() <= told.items()
+    assert told.items() <= {code: status for code, (status, _) in STATUS.items()}.items()
 
 
 def test_every_alert_says_what_it_means_and_what_to_do():

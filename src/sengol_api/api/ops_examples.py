@@ -45,10 +45,10 @@ DETAILED: Final = wire.DetailedOut(
         "database": DATABASE,
         "dvecdb": wire.CheckOut(status="down", response_time=1000.3, reason="no answer within 1000 ms", circuit_breaker=BREAKER),
     },
-    cache={"vectorSearch": CACHE},
+    cache={"dvecdb.cache": CACHE},
     circuit_breakers={"dvecdb": BREAKER},
     background={
-        "admin acts": wire.WorkOut(state="resting", starts=3601, failures=0, failures_in_a_row=0, last_error=None),
+        "orders of administrators": wire.WorkOut(state="resting", starts=3601, failures=0, failures_in_a_row=0, last_error=None),
     },
     in_flight=3,
     response_time=1000.9,
@@ -69,7 +69,7 @@ DOWN: Final = wire.DetailedOut(
 READY: Final = wire.ReadyOut(status="ready", checks={"database": DATABASE})
 NOT_READY: Final = wire.ReadyOut(status="not_ready", reason="without database", checks={"database": _AWAY})
 STEERED: Final = Success(data=wire.SteeredOut(name="dvecdb", act=17, circuit_breaker=BREAKER))
-CLEARED: Final = Success(data=wire.ClearedOut(cleared=["llmResponse", "vectorSearch"], act=18))
+CLEARED: Final = Success(data=wire.ClearedOut(cleared=["dvecdb.cache", "openai.chat", "review"], act=18))
 ACT: Final = wire.ActOut(
     id=17,
     at=MOMENT,

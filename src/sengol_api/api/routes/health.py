@@ -138,7 +138,7 @@ OPERATIONS = (
         timed=False,
         limit=None,
         work=None,
-        example=Example(CachesOut(cache={"vectorSearch": ops_examples.CACHE})),
+        example=Example(CachesOut(cache={"dvecdb.cache": ops_examples.CACHE})),
     ),
     Operation(
         method="GET",
