@@ -5,7 +5,6 @@ from functools import partial
 
 import msgspec
 
-from sengol_api.adapters.dvecdb import DvecdbClient
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.bootstrap.index import DVECDB, PGVECTOR, Indexes
 from sengol_api.bootstrap.knowledge import Known
@@ -26,7 +25,8 @@ def dependencies(database: Database, known: Known, shared: Shared, model: ModelP
     ]
     if shared.client is not None:
         found.append(Dependency(name="valkey", check=shared.client.ping))
-    found += [_dvecdb(client, number) for number, client in enumerate(indexes.dvecdb)]
+    if indexes.on_dvecdb:
+        found.append(Dependency(name=DVECDB, check=indexes.ping_dvecdb, pipeline=DVECDB, stats=indexes.dvecdb_facts))
     if indexes.pgvector is not None:
         # In the database, and an entry of its own all the same: table and extension can be gone, and its breaker open.
         there = indexes.pgvector
@@ -34,19 +34,6 @@ def dependencies(database: Database, known: Known, shared: Shared, model: ModelP
     if model is not None:
         found.append(_model(model))
     return found
-
-
-def _dvecdb(client: DvecdbClient, number: int) -> Dependency:
-    async def check() -> None:
-        if not await client.health_check():
-            raise ConnectionError("d-vecDB does not answer")
-
-    def stats() -> dict[str, object]:
-        told = client.get_health_status()
-        return {name: told[name] for name in ("index", "rebuild", "statistics")}
-
-    name = DVECDB if number == 0 else f"{DVECDB}-{number + 1}"
-    return Dependency(name=name, check=check, pipeline=client.pipeline, stats=stats)
 
 
 def _model(model: ModelParts) -> Dependency:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from sengol_api.adapters.dvecdb import Batch, DvecdbClient, DvecdbIndex, DvecdbOptions
+from sengol_api.adapters.dvecdb import Batch, DvecdbClient, DvecdbIndex, DvecdbOptions, ping
 from sengol_api.adapters.exact_index import ExactIndex
 from sengol_api.adapters.ladder import LadderIndex
 from sengol_api.adapters.pgvector.index import CONCURRENT, TIMEOUT, PgVectorIndex
@@ -132,6 +132,7 @@ class Indexes:
         self._stack = stack
         self.dvecdb: list[DvecdbClient] = []
         """The clients that are open, for health."""
+        self.on_dvecdb = settings.vector_index == DVECDB
         self.pgvector = Pgvector(settings, database, registry, stack) if settings.vector_index == PGVECTOR else None
 
     async def make(self, embedder: Embedder, embedded: ExactIndex) -> VectorIndex:
@@ -150,6 +151,24 @@ class Indexes:
             raise StartError(f"DVECDB_*: {error}") from None
         self.dvecdb.append(await self._stack.enter_async_context(client))
         return LadderIndex(DvecdbIndex(client, embedded), embedded)
+
+    async def ping_dvecdb(self) -> None:
+        """Ask the server of DVECDB_HOST whether it is well, past every policy.
+
+        Raises:
+            Exception: it is not.
+        """
+        if not self.dvecdb:
+            await ping(self._settings.dvecdb_host, self._settings.dvecdb_port)
+        elif not await self.dvecdb[0].health_check():
+            raise ConnectionError("d-vecDB does not answer")
+
+    def dvecdb_facts(self) -> Mapping[str, object]:
+        """How its index is."""
+        if not self.dvecdb:
+            return {"index": None}
+        told = self.dvecdb[0].get_health_status()
+        return {name: told[name] for name in ("index", "rebuild", "statistics")}
 
     def _client(self, embedder: Embedder, embedded: ExactIndex) -> DvecdbClient:
         settings = self._settings

@@ -19,6 +19,7 @@ from sengol_api.adapters.dvecdb.filters import Filter
 from sengol_api.adapters.dvecdb.index import DvecdbIndex
 from sengol_api.adapters.dvecdb.names import key_of
 from sengol_api.adapters.dvecdb.options import DvecdbOptions
+from sengol_api.adapters.dvecdb.ping import ping
 from sengol_api.adapters.dvecdb.records import Batch, Change, InMemoryRecords, Item, Records, ResolvingRecords, WritableRecords
 from sengol_api.adapters.dvecdb.results import SearchResult, Written
 
@@ -49,4 +50,5 @@ __all__ = [
     "WritableRecords",
     "Written",
     "key_of",
+    "ping",
 ]

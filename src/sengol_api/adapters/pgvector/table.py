@@ -61,11 +61,8 @@ async def make_table(database: Database, table: VectorTable) -> None:
         VectorDBError: the database has no pgvector, an old one, or does not let us create it; the message says what to do.
         DatabaseError: the database failed.
     """
-    if database.is_sqlite:
-        raise VectorDBError(
-            "VECTOR_INDEX=pgvector takes PostgreSQL: set DATABASE_URL to one, or VECTOR_INDEX=embedded for the SQLite file."
-        )
-    await _need_extension(database)
+    if not (await extension(database)).installed:
+        await _install(database)
     async with database.write() as connection:
         await table.alone(connection)
         await connection.execute(
@@ -97,7 +94,30 @@ async def make_index(database: Database, table: VectorTable) -> None:
         )
 
 
-async def _need_extension(database: Database) -> None:
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """pgvector in a database.
+
+    Attributes:
+        version: that it has, or would have.
+        installed: whether it has been created there.
+    """
+
+    version: str
+    installed: bool
+
+
+async def extension(database: Database) -> Extension:
+    """The extension that a database has, or can be given.
+
+    Raises:
+        VectorDBError: the database can have none, or has one that is too old; the message says what to do.
+        DatabaseError: the database failed.
+    """
+    if database.is_sqlite:
+        raise VectorDBError(
+            "VECTOR_INDEX=pgvector takes PostgreSQL: set DATABASE_URL to one, or VECTOR_INDEX=embedded for the SQLite file."
+        )
     async with database.read() as connection:
         installed = await connection.scalar(sa.text("SELECT extversion FROM pg_extension WHERE extname = 'vector'"))
         offered = await connection.scalar(sa.text("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"))
@@ -108,14 +128,17 @@ async def _need_extension(database: Database) -> None:
         wanted = ".".join(map(str, OLDEST))
         what = "Run ALTER EXTENSION vector UPDATE" if installed and installed != offered else _INSTALL
         raise VectorDBError(f"VECTOR_INDEX=pgvector takes pgvector {wanted} or newer, this PostgreSQL has {found}. {what}")
-    if installed is None:
-        try:
-            async with database.write() as connection:
-                await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7665637)"))  # CREATE … IF NOT EXISTS can collide
-                await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
-        except DatabaseError as error:
-            raise VectorDBError(
-                "VECTOR_INDEX=pgvector: the extension could not be created. Let somebody who may do so run, once in this "
-                "database: CREATE EXTENSION vector",
-                error.metadata,
-            ) from error
+    return Extension(found, installed is not None)
+
+
+async def _install(database: Database) -> None:
+    try:
+        async with database.write() as connection:
+            await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7665637)"))  # CREATE … IF NOT EXISTS can collide
+            await connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
+    except DatabaseError as error:
+        raise VectorDBError(
+            "VECTOR_INDEX=pgvector: the extension could not be created. Let somebody who may do so run, once in this "
+            "database: CREATE EXTENSION vector",
+            error.metadata,
+        ) from error
