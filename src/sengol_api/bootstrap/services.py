@@ -100,6 +100,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
             hasher=hasher,
             tokens=Tokens(jwt_secret(settings), others=settings.previous_secrets, seconds=settings.token_seconds, now=utc_now),
             generate=answers,
+            at_hand=answers.at_hand,
             search=SearchIncidents(corpus, spaces=spaces, keywords=known.keywords),
             corpus=corpus,
             vocabulary=vocabulary,
