@@ -93,7 +93,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
             store=shared.rates,
         )
         waits = model is not None or settings.vector_index != "embedded"
-        gate = GateOptions(least_heavy=ROOM_TO_WAIT) if waits else GateOptions()
+        gate = GateOptions(least_heavy=ROOM_TO_WAIT, headroom=1.0) if waits else GateOptions()
         services = Services(
             users=SqlUserStore(database),
             reviews=SqlReviewStore(database),
