@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from starlette.types import ASGIApp
 
 from sengol_api.observability.host_directory import host_directory
 from sengol_api.observability.logging import configure as configure_logging
+from sengol_api.observability.logging import last_word
 from sengol_api.ops.drain import PATIENCE
 from sengol_api.ops.signals import SAME_WISH
 from sengol_api.settings import Settings
@@ -147,7 +147,7 @@ class Parent(MPServer):
             self.respawn_failed_workers = False
             super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
         elif time.monotonic() - self._told > SAME_WISH:
-            sys.stderr.write("a second signal: ending at once, requests in flight are lost\n")
+            last_word("a second signal: ending at once, requests in flight are lost")
             for worker in self.wrks:
                 worker.kill()  # type: ignore[no-untyped-call]
             os._exit(128 + signal.SIGTERM)

@@ -17,6 +17,7 @@ from sengol_api.api.in_flight import ENDLESS
 from sengol_api.api.replies import ADDED, add_headers
 from sengol_api.observability.logging import request_id as current_request_id
 from sengol_api.observability.metrics.http import NO_ROUTE, method_label
+from sengol_api.observability.repeats import Repeats
 from sengol_api.observability.telemetry import Telemetry
 from sengol_api.observability.trace_context import TraceContext
 from sengol_api.observability.trace_context import current as trace
@@ -143,15 +144,16 @@ class Faults:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._failures = Repeats(_log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
         try:
             await self._app(scope, receive, send)
-        except Exception:
+        except Exception as error:
             if scope["type"] != "http":
                 raise
-            _log.exception("unhandled fault", extra={"route": scope["state"].get("route", NO_ROUTE)})
+            self._failures.tell("unhandled fault", error, route=scope["state"].get("route", NO_ROUTE))
             fault = AppError("The service has a fault. Tell its operator the request id.")
             response = respond_to(scope, fault)
             if BEGUN in scope["state"]:
