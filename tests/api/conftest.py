@@ -150,12 +150,14 @@ async def make_api(migrated_file, world, tmp_path) -> AsyncIterator:
             stack.callback(hasher.close)
             corpus = world.knowledge.corpus
             registry, drain = others.pop("registry", None) or Registry(), others.pop("drain", None) or Drain()
+            answers = world.answers(clock, entries=10)
             services = Services(
                 users=SqlUserStore(database),
                 reviews=SqlReviewStore(database),
                 hasher=hasher,
                 tokens=Tokens(SECRET, seconds=3600, now=clock),
-                generate=world.answers(clock, entries=10),
+                generate=answers,
+                at_hand=answers.at_hand,
                 search=SearchIncidents(corpus, spaces=world.spaces, keywords=world.keywords),
                 corpus=corpus,
                 vocabulary=make_vocabulary(),

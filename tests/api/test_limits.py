@@ -1,6 +1,8 @@
 """Limits and overload over HTTP."""
 
 import asyncio
+import json
+from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from sengol_api.api.gate import Gate, GateOptions
 from sengol_api.api.limits import LimitOptions, Limits
 from sengol_api.api.services import ApiOptions
+from sengol_api.resilience import Priority
+from support.log_output import log_output
 from support.wire import DESCRIPTION
 
 PASSWORD = "a long passphrase"
@@ -102,3 +106,73 @@ async def test_what_is_too_much_is_refused_early_with_a_wait(make_api):
 async def test_a_priority_that_does_not_exist_is_a_problem_of_the_request(api, wish):
     answer = await api.get("/api/review", **{"X-Priority": wish})
     assert (answer.status_code, answer.json()["metadata"]["errors"][0]["path"]) == (400, "X-Priority")
+
+
+def full_gate() -> Gate:
+    """A gate with one place for heavy work, and no line before it."""
+    return Gate(GateOptions(least_heavy=1, most_heavy=1, queue=0))
+
+
+@asynccontextmanager
+async def all_places_taken(gate):
+    """Somebody holds the one place of heavy work for as long as this lasts."""
+    release, inside = asyncio.Event(), asyncio.Event()
+
+    async def hold():
+        inside.set()
+        await release.wait()
+
+    holder = asyncio.create_task(gate.admit("heavy", Priority.INTERACTIVE, hold))
+    await inside.wait()
+    yield
+    release.set()
+    await holder
+
+
+async def test_an_answer_that_is_at_hand_is_given_while_nothing_new_can_be_made(make_api):
+    api = await make_api(gate=(gate := full_gate()))
+    api.headers = await api.register()
+    review = await api.review()
+    await api.generated(review)
+    path, body = f"/api/review/{review}/generate-questions", {"systemDescription": DESCRIPTION}
+    async with all_places_taken(gate):
+        assert (await api.generated(review))["generationMetadata"]["cache"] == "hit"
+        stream = await api.send("POST", path, body, Accept="text/event-stream")
+        assert b"event: result" in stream.content
+        for other in ({**body, "skipCache": True}, {**body, "maxQuestions": 3}):
+            refused = await api.send("POST", path, other)
+            assert (refused.status_code, refused.json()["code"]) == (503, "OVERLOADED")
+
+
+async def test_a_body_that_comes_slowly_holds_no_place(make_api):
+    api = await make_api(gate=full_gate())
+    api.headers = await api.register()
+    review = await api.review()
+    path, headers = f"/api/review/{review}/generate-questions", {"Content-Type": "application/json", **api.headers}
+    more = asyncio.Event()
+
+    async def dripping():
+        yield b'{"systemDescription": '
+        await more.wait()
+        yield json.dumps(DESCRIPTION).encode() + b"}"
+
+    slow = asyncio.create_task(api.client.post(path, content=dripping(), headers=headers))
+    await asyncio.sleep(0.05)
+    await api.generated(review, maxQuestions=3)
+    more.set()
+    assert (await slow).status_code == 200
+
+
+async def test_refusals_are_counted_but_leave_no_line_each(make_api):
+    api = await make_api(gate=(gate := full_gate()), limits=limits(requests=4))
+    api.headers = await api.register()
+    path, body = f"/api/review/{await api.review()}/generate-questions", {"systemDescription": DESCRIPTION}
+    async with all_places_taken(gate):
+        with log_output() as output:
+            answers = [await api.send("POST", path, body) for _ in range(4)]
+            lines = [line for line in output.lines if line["logger"] == "sengol_api.request"]
+    assert [answer.status_code for answer in answers] == [503, 503, 503, 429]
+    assert lines == []
+    told = (await api.client.get("/metrics")).text
+    assert 'sengol_http_errors_total{code="OVERLOADED"} 3' in told
+    assert 'sengol_http_errors_total{code="RATE_LIMIT_ERROR"} 1' in told

@@ -101,6 +101,7 @@ async def opened(settings: Settings, *, supervised: bool) -> AsyncIterator[Servi
             hasher=hasher,
             tokens=Tokens(jwt_secret(settings), seconds=3600, now=utc_now, others=settings.previous_secrets),
             generate=Told(world, registry),
+            at_hand=lambda _request: False,
             search=SearchIncidents(world.knowledge.corpus, spaces=world.spaces, keywords=world.keywords),
             corpus=world.knowledge.corpus,
             vocabulary=make_vocabulary(),

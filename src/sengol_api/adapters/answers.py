@@ -11,8 +11,19 @@ from typing import Any, Final, Literal
 
 from sengol_api.adapters.ladder import reason_of
 from sengol_api.adapters.token_budget import charged_to
-from sengol_api.resilience import Cache, CacheSource, Clock, Fallback, Pipeline, Registry, cache_outcome, deadline, remaining
+from sengol_api.resilience import (
+    Cache,
+    CacheSource,
+    Clock,
+    Fallback,
+    Pipeline,
+    Registry,
+    cache_outcome,
+    deadline,
+    remaining,
+)
 from sengol_api.resilience import skip_cache as past_the_cache
+from sengol_api.resilience.cache.policy import CachePolicy
 from sengol_api.resilience.clock import SYSTEM_CLOCK
 from sengol_api.review.facts import ReviewRequest
 from sengol_api.review.generate import GenerateQuestions
@@ -91,6 +102,7 @@ class Answers:
             ),
             clock=clock,
         )
+        self._cache: CachePolicy = self.pipeline["cache"]
         if registry is not None:
             registry.add(self.pipeline)
 
@@ -116,6 +128,10 @@ class Answers:
             on_progress(Progress("done", len(generated.questions), len(generated.questions)))
         milliseconds = (time.perf_counter() - started) * 1000
         return Outcome(generated, _CACHE.get(found.source, "miss"), milliseconds, generated.upstream_calls if made_now else 0)
+
+    def at_hand(self, request: ReviewRequest) -> bool:
+        """Whether the answer is kept in this process, so that it would be given at once."""
+        return self._cache.holds(self._work.key(request, self._work.today()))
 
     @contextmanager
     def _watched(self, key: str, on_progress: OnProgress) -> Iterator[None]:

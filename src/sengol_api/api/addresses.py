@@ -1,6 +1,7 @@
 """Who is at the other end: the client's address, also behind proxies that are trusted to tell it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -10,6 +11,8 @@ from starlette.types import Scope
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 MOST_HOPS: Final = 20
+KNOWN: Final = 4096
+"""Addresses that are known by heart: to read one takes as long as a tenth of a small request."""
 UNKNOWN: Final = "unknown"
 
 
@@ -41,6 +44,7 @@ def household(address: str) -> str:
     return address
 
 
+@lru_cache(maxsize=KNOWN)
 def _parsed(text: str) -> Address | None:
     try:
         address = ip_address(text)

@@ -1,6 +1,6 @@
 """The application: every operation on its path, the documentation beside them, the middleware around them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache, partial
 from typing import Any, Final
@@ -19,7 +19,7 @@ from sengol_api.api.openapi import document
 from sengol_api.api.operations import Operation
 from sengol_api.api.routes import admin, auth, health, incidents, questions, reviews
 from sengol_api.api.routes.metrics import Metrics
-from sengol_api.api.security import Security
+from sengol_api.api.security import BoundedHead, security_headers
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.api.status import page as status_page
 from sengol_api.api.status.stream import StatusStream, sampler_of
@@ -55,7 +55,7 @@ class _Page:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in {"GET", "HEAD"}:
-            response = Response(self._content(), 200, self._headers, self._media_type)
+            response: ASGIApp = Response(self._content(), 200, self._headers, self._media_type)
         else:
             allowed = ["GET", "HEAD"]
             error = MethodNotAllowedError(
@@ -82,6 +82,18 @@ class _Labelled:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["route"] = self._path
         await self._app(scope, receive, send)
+
+
+class _Fixed:
+    """Paths without parameters, by a look into a table: Starlette's router tries one route after the other."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp], others: ASGIApp) -> None:
+        self._apps = dict(apps)
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._apps.get(scope["path"], self._others) if scope["type"] == "http" else self._others
+        await app(scope, receive, send)
 
 
 def _status(telemetry: Telemetry, services: Callable[[], Services], options: ApiOptions) -> dict[str, ASGIApp]:
@@ -141,9 +153,11 @@ def create_app(
     )
     endpoints["/metrics"] = Metrics(telling)
     endpoints.update(_status(telling, services, chosen))
-    routes = [Route(path, _Labelled(path, app)) for path, app in endpoints.items()]
+    labelled = {path: _Labelled(path, app) for path, app in endpoints.items()}
+    routes = [Route(path, app) for path, app in labelled.items() if "{" in path]
     router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
-    inner: ASGIApp = InFlight(Faults(router), lambda: opened[0].drain if opened else None)
+    fixed = _Fixed({path: app for path, app in labelled.items() if "{" not in path}, router)
+    inner: ASGIApp = InFlight(Faults(fixed), lambda: opened[0].drain if opened else None)
     if chosen.origins:
         inner = Cors(
             inner,
@@ -153,5 +167,5 @@ def create_app(
             expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
             max_age=600,
         )
-    inner = Security(inner, hsts_seconds=chosen.hsts_seconds)
-    return RequestContext(inner, slow_request=chosen.slow_request, telemetry=telling)
+    headers = security_headers(chosen.hsts_seconds)
+    return RequestContext(BoundedHead(inner), slow_request=chosen.slow_request, telemetry=telling, headers=headers)

@@ -22,6 +22,7 @@ from sengol_api.api.gate import HEADER as PRIORITY_HEADER
 from sengol_api.api.gate import level_of
 from sengol_api.api.limits import LimitReachedError
 from sengol_api.api.operations import MIB, Admit, Answer, Call, Operation
+from sengol_api.api.replies import JsonResponse, add_headers
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review import errors
@@ -64,12 +65,11 @@ class PathEndpoint:
                 response = respond_to(scope, error)
                 if response.status_code >= 500 and error.code not in _EXPECTED:
                     _log.error("operation failed", exc_info=error.__cause__ or error, extra={"code": error.code})
-            response.headers.update(scope["state"].get("limit", {}))
             await _told(response, scope, receive, send)
         except ClientDisconnect:
             return  # while it sent, or while it waited: nobody is there to be told
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response | JsonResponse:
         operation = self._operations.get(request.method)
         if operation is None:
             allowed = sorted(self._operations)
@@ -99,18 +99,24 @@ class PathEndpoint:
             raise ValidationError([Problem("X-Request-Timeout-Ms", message, "out_of_range")])
         return min(int(wish), self._options.request_timeout)
 
-    async def _perform(self, operation: Operation, request: Request, milliseconds: int) -> Response:
+    async def _perform(self, operation: Operation, request: Request, milliseconds: int) -> Response | JsonResponse:
         """Count it, let it in, and do it: in this order, so that what is refused has cost next to nothing."""
         services = self._services()
         work = operation.work
         level = level_of(request.headers.get(PRIORITY_HEADER), operation.priority) if work else operation.priority
         user_id = await self._counted(operation, request, services)
 
-        async def perform(admit: Admit) -> Response:
+        inputs: tuple[Any, Any] | None = None
+        if work == "heavy":
+            inputs = await _inputs(operation, request)  # who sends his body slowly holds no place meanwhile
+            if operation.at_hand is not None and operation.at_hand(services, inputs[0]):
+                work = "light"
+
+        async def perform(admit: Admit) -> Response | JsonResponse:
             caller = await _account(services, user_id) if user_id is not None else None
             if operation.admin:
                 _only_admins(caller)
-            body, query = await _inputs(operation, request)
+            body, query = inputs or await _inputs(operation, request)
             call = Call(
                 services=services,
                 options=self._options,
@@ -125,7 +131,7 @@ class PathEndpoint:
             doing = operation.handler(call)
             answer = await (_while_connected(request, doing) if operation.streams else doing)
             if isinstance(answer, Answer):
-                return Response(answer.encode(), answer.status or operation.status, dict(answer.headers), "application/json")
+                return JsonResponse(answer.encode(), answer.status or operation.status, answer.headers)
             return answer
 
         if work is None:
@@ -143,19 +149,21 @@ class PathEndpoint:
             except AuthenticationError as error:
                 wrong = error
         if operation.limit is not None:
-            address = household(client_address(request.scope, self._options.trusted_proxies))
-            subject = f"user:{user_id}" if user_id is not None else f"address:{address}"
+            if user_id is not None:
+                subject = f"user:{user_id}"
+            else:
+                subject = f"address:{household(client_address(request.scope, self._options.trusted_proxies))}"
             try:
-                request.scope["state"]["limit"] = await services.limits.take(operation.limit, subject)
+                add_headers(request.scope, await services.limits.take(operation.limit, subject))
             except LimitReachedError as reached:
-                request.scope["state"]["limit"] = reached.headers
+                add_headers(request.scope, reached.headers)
                 raise reached.error from None
         if wrong is not None:
             raise wrong
         return user_id
 
 
-async def _told(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+async def _told(response: Response | JsonResponse, scope: Scope, receive: Receive, send: Send) -> None:
     with suppress(OSError):  # what a server raises by ASGI 2.4 when the client is gone
         await response(scope, receive, send)
 

@@ -4,9 +4,9 @@ import math
 from typing import Final
 
 import msgspec
-from starlette.responses import Response
 from starlette.types import Scope
 
+from sengol_api.api.replies import JsonResponse
 from sengol_api.api.wire import ErrorOut
 from sengol_api.resilience import CircuitOpen, Rejected
 from sengol_api.review.errors import AppError, CircuitBreakerError
@@ -93,7 +93,7 @@ def describe(error: AppError, request_id: str) -> ErrorOut:
     )
 
 
-def respond(error: AppError, request_id: str) -> Response:
+def respond(error: AppError, request_id: str) -> JsonResponse:
     """The answer for an error, with the headers that belong to it."""
     headers = {}
     if error.retry_after is not None:
@@ -103,10 +103,10 @@ def respond(error: AppError, request_id: str) -> Response:
     if error.code == "METHOD_NOT_ALLOWED":
         headers["Allow"] = ", ".join(error.metadata["allowed"])
     body = msgspec.json.encode(describe(error, request_id))
-    return Response(body, STATUS[error.code][0], headers, "application/json")
+    return JsonResponse(body, STATUS[error.code][0], headers)
 
 
-def respond_to(scope: Scope, error: AppError) -> Response:
+def respond_to(scope: Scope, error: AppError) -> JsonResponse:
     """The answer to a request that ends in an error, whose code is left where the log and the metrics find it."""
     scope["state"]["error_code"] = error.code
     return respond(error, scope["state"]["request_id"])

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
-from sengol_api.resilience import AdaptiveLimit, Admission, Pipeline, Priority, Registry, priority
+from sengol_api.resilience import AdaptiveLimit, Admission, Gradient2, Pipeline, Priority, Registry, priority
 from sengol_api.review.errors import Problem, ValidationError
 
 T = TypeVar("T")
@@ -13,8 +13,6 @@ Work = Literal["light", "heavy"]
 HEADER: Final = "x-priority"
 _NAMES: Final = {"critical": Priority.CRITICAL, "interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 
-_FIRST: Final = 4
-"""Pieces of heavy work at once to begin with."""
 _LOOK_AFTER: Final = 10
 """Pieces after which the limit of heavy work is looked at again: a process does some ten in a second."""
 
@@ -28,6 +26,7 @@ class GateOptions:
             another one waits for the database. Those that wait for a model are slow without being a load, so there must be room for
             them.
         most_heavy: at most so many.
+        headroom: pieces of heavy work beyond those that the process can work at, as a multiple of the root of the limit.
         light: pieces of light work at once.
         queue: pieces of each that may wait for a place.
         target_delay: seconds that one waits at most under overload.
@@ -37,6 +36,7 @@ class GateOptions:
 
     least_heavy: int = 2
     most_heavy: int = 256
+    headroom: float = 0.3
     light: int = 256
     queue: int = 256
     target_delay: float = 0.25
@@ -55,7 +55,8 @@ class Gate:
         self._own = options.own
         self._under_way: Counter[str] = Counter()
         least, most = options.least_heavy, max(options.most_heavy, options.least_heavy)
-        finder = AdaptiveLimit(initial=min(max(_FIRST, least), most), min_limit=least, max_limit=most, min_samples=_LOOK_AFTER)
+        search = Gradient2(headroom=options.headroom)
+        finder = AdaptiveLimit(search, initial=least, min_limit=least, max_limit=most, min_samples=_LOOK_AFTER)
         places: dict[Work, int | AdaptiveLimit] = {"heavy": finder, "light": options.light}
         self._pipelines = {
             work: Pipeline(

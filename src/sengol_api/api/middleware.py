@@ -1,10 +1,10 @@
 """What surrounds every request, as plain ASGI: its id, its log line, its headers, and the last word on faults."""
 
 import logging
-import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from random import getrandbits
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sengol_api.api.errors import respond, respond_to
 from sengol_api.api.in_flight import ENDLESS
+from sengol_api.api.replies import ADDED, add_headers
 from sengol_api.observability.logging import request_id as current_request_id
 from sengol_api.observability.metrics.http import NO_ROUTE, method_label
 from sengol_api.observability.telemetry import Telemetry
@@ -24,6 +25,11 @@ from sengol_api.review.errors import AppError, Problem, ValidationError
 
 _ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _QUIET: Final = ("/health", "/metrics", "/status")
+BEGUN: Final = "begun"
+"""In ``scope["state"]`` once the answer has begun: when it did, by ``time.perf_counter``."""
+_VARY: Final = {"Vary": "Origin"}
+_REFUSED: Final = frozenset({"OVERLOADED", "RATE_LIMIT_ERROR"})
+"""Told by metrics and events: under overload most requests are, and a line for each would be a third of the work that it makes."""
 _log = logging.getLogger("sengol_api.request")
 
 
@@ -34,13 +40,17 @@ class RequestContext:
         app: the application inside.
         slow_request: milliseconds from which a request is logged as slow.
         telemetry: counts requests, and traces them where traces are on.
+        headers: of every answer that does not set them itself.
     """
 
-    def __init__(self, app: ASGIApp, *, slow_request: int, telemetry: Telemetry) -> None:
+    def __init__(
+        self, app: ASGIApp, *, slow_request: int, telemetry: Telemetry, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
         self._app = app
         self._slow = slow_request / 1000
         self._http = telemetry.http
         self._tracer = telemetry.tracer
+        self._common = ((b"cache-control", b"no-store"), *headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
@@ -54,7 +64,7 @@ class RequestContext:
         token = current_request_id.set(identity)
         here = trace.set(parent)
         span = None if self._tracer is None else self._tracer.request(method, scope["scheme"], parent)
-        own_headers = [(b"x-request-id", identity.encode())]
+        own = (b"x-request-id", identity.encode())
         status = 0
         begun: float | None = None
 
@@ -62,10 +72,11 @@ class RequestContext:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status = message["status"]
-                begun = time.perf_counter()
-                headers = list(message.get("headers", ()))
-                kept = [] if any(name == b"cache-control" for name, _ in headers) else [(b"cache-control", b"no-store")]
-                message["headers"] = headers + own_headers + kept
+                state[BEGUN] = begun = time.perf_counter()
+                given = message.get("headers", ())
+                names = {name for name, _ in given}
+                added = [header for header in self._common if header[0] not in names]
+                message["headers"] = [*given, own, *added, *state.get(ADDED, ())]
             await send(message)
 
         self._http.begin()
@@ -88,7 +99,8 @@ class RequestContext:
 
     def _log_end(self, method: str, route: str, status: int, seconds: float, code: str | None) -> None:
         slow = seconds >= self._slow
-        level = logging.WARNING if slow else logging.DEBUG if route.startswith(_QUIET) and status < 500 else logging.INFO
+        quiet = code in _REFUSED or (route.startswith(_QUIET) and status < 500)
+        level = logging.WARNING if slow else logging.DEBUG if quiet else logging.INFO
         if _log.isEnabledFor(level):
             facts: dict[str, object] = {
                 "method": method_label(method),
@@ -114,7 +126,7 @@ def _sent_along(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, TraceConte
         elif name == b"tracestate":
             states.append(value.decode("latin-1"))
     # A line break in a header that is logged would forge log lines: whatever is not plainly an id is replaced.
-    identity = wish.decode() if _ID.fullmatch(wish) else os.urandom(16).hex()
+    identity = wish.decode() if _ID.fullmatch(wish) else f"{getrandbits(128):032x}"  # a name, not a secret
     return identity, read_trace(parents, states) if parents else None
 
 
@@ -134,29 +146,30 @@ class Faults:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
-        begun = False
-
-        async def sender(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
         try:
-            await self._app(scope, receive, sender)
+            await self._app(scope, receive, send)
         except Exception:
             if scope["type"] != "http":
                 raise
             _log.exception("unhandled fault", extra={"route": scope["state"].get("route", NO_ROUTE)})
             fault = AppError("The service has a fault. Tell its operator the request id.")
             response = respond_to(scope, fault)
-            if begun:
+            if BEGUN in scope["state"]:
                 # Closing the connection is all that can be said. The server logs what it gets: not the fault itself.
                 raise BrokenAnswerError from None
             await response(scope, receive, send)
 
 
 class Cors(CORSMiddleware):
-    """Starlette's CORS, which refuses a preflight in the one shape of errors too."""
+    """Starlette's CORS, which refuses a preflight in the one shape of errors too, and costs nothing where no browser asks."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request through."""
+        if scope["type"] != "http" or any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+            return
+        add_headers(scope, _VARY)
+        await self.app(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """The answer to an OPTIONS request of a browser."""
@@ -170,5 +183,5 @@ class Cors(CORSMiddleware):
             if name.removeprefix("Access-Control-Request-").lower() in reason
         ] or [Problem("", reason, "not_allowed")]
         error = respond(ValidationError(refused), current_request_id.get() or "")
-        error.headers.update({key: value for key, value in response.headers.items() if key.startswith(("access-control-", "vary"))})
-        return error
+        kept = {key: value for key, value in response.headers.items() if key.startswith(("access-control-", "vary"))}
+        return Response(error.body, error.status_code, kept, "application/json")

@@ -71,6 +71,7 @@ class Operation:
         also: further answers by status, in words and as an example of the same type: a health route that says "no".
         limit: which limit counts it; None for none.
         work: how much there is to do: what is heavy is let in by a limit of its own. None: it is always let in.
+        at_hand: whether the answer to a body is kept in this process already: then there is little to do, whatever ``work`` says.
         priority: its class when there is more to do than can be done.
     """
 
@@ -96,6 +97,7 @@ class Operation:
     also: Mapping[int, tuple[str, Any]] = field(default_factory=dict)
     limit: LimitName | None = "requests"
     work: Work | None = "light"
+    at_hand: Callable[[Services, Any], bool] | None = None
     priority: Priority = Priority.INTERACTIVE
 
     @property

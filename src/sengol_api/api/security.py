@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sengol_api.api.errors import HeadersTooLargeError, respond
 
@@ -21,41 +21,35 @@ _HEADERS: Final = (
 )
 
 
-class Security:
-    """Adds the headers that an answer does not set itself, and refuses a head that is too large.
+def security_headers(hsts_seconds: int = 0) -> tuple[tuple[bytes, bytes], ...]:
+    """What every answer says that does not say otherwise.
+
+    Args:
+        hsts_seconds: how long browsers shall use nothing but TLS for this host; 0 does not say so.
+    """
+    return (*_HEADERS, (b"strict-transport-security", b"max-age=%d" % hsts_seconds)) if hsts_seconds else _HEADERS
+
+
+class BoundedHead:
+    """Refuses a request whose head is too large.
 
     Args:
         app: the application inside.
-        hsts_seconds: how long browsers shall use nothing but TLS for this host; 0 does not say so.
     """
 
-    def __init__(self, app: ASGIApp, *, hsts_seconds: int = 0) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        hsts = ((b"strict-transport-security", b"max-age=%d" % hsts_seconds),) if hsts_seconds else ()
-        self._headers = (*_HEADERS, *hsts)
-        self._names = frozenset(name for name, _ in self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def sender(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = {name for name, _ in message["headers"] if name in self._names}
-                added = self._headers if not own else [header for header in self._headers if header[0] not in own]
-                message["headers"] = [*message["headers"], *added]
-            await send(message)
-
         size = 0
-        for name, value in scope["headers"]:
+        for name, value in scope["headers"] if scope["type"] == "http" else ():
             size += len(name) + len(value)
         if size > LONGEST_HEAD:
             error = HeadersTooLargeError(
                 f"The headers take {size} bytes together, more than the {LONGEST_HEAD} that a request may have.",
                 {"limitBytes": LONGEST_HEAD},
             )
-            await respond(error, scope["state"]["request_id"])(scope, receive, sender)
+            await respond(error, scope["state"]["request_id"])(scope, receive, send)
             return
-        await self._app(scope, receive, sender)
+        await self._app(scope, receive, send)

@@ -14,6 +14,7 @@ from sengol_api.ops.health import Health
 from sengol_api.ops.steering import Steering
 from sengol_api.resilience import Registry
 from sengol_api.review.corpus import Corpus
+from sengol_api.review.facts import ReviewRequest
 from sengol_api.review.generated import Answerer
 from sengol_api.review.ports import PasswordHasher, ReviewStore, UserStore
 from sengol_api.review.search import SearchIncidents
@@ -41,13 +42,19 @@ class ApiOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything that a handler may use; ``registry`` has the pipelines of this process."""
+    """Everything that a handler may use.
+
+    Attributes:
+        at_hand: whether the answer to a request is kept in this process, so that ``generate`` would give it at once.
+        registry: the pipelines of this process.
+    """
 
     users: UserStore
     reviews: ReviewStore
     hasher: PasswordHasher
     tokens: Tokens
     generate: Answerer
+    at_hand: Callable[[ReviewRequest], bool]
     search: SearchIncidents
     corpus: Corpus
     vocabulary: Vocabulary

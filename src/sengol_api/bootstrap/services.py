@@ -93,13 +93,14 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
             store=shared.rates,
         )
         waits = model is not None or settings.vector_index != "embedded"
-        gate = GateOptions(least_heavy=ROOM_TO_WAIT) if waits else GateOptions()
+        gate = GateOptions(least_heavy=ROOM_TO_WAIT, headroom=1.0) if waits else GateOptions()
         services = Services(
             users=SqlUserStore(database),
             reviews=SqlReviewStore(database),
             hasher=hasher,
             tokens=Tokens(jwt_secret(settings), others=settings.previous_secrets, seconds=settings.token_seconds, now=utc_now),
             generate=answers,
+            at_hand=answers.at_hand,
             search=SearchIncidents(corpus, spaces=spaces, keywords=known.keywords),
             corpus=corpus,
             vocabulary=vocabulary,

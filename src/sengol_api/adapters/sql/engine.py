@@ -1,16 +1,15 @@
 """Connections: one engine for reading and one for writing, errors translated where they come in."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from sengol_api.adapters.sql.sqlite import WRITES, SqliteReader, configure
 from sengol_api.review.errors import DatabaseError
-
-BUSY_TIMEOUT_MS = 5000
-_WRITES = "sengol_writes"
 
 
 def async_url(url: str) -> sa.URL:
@@ -28,28 +27,6 @@ def async_url(url: str) -> sa.URL:
     if driver is None:
         raise ValueError(f"{parsed.drivername} is not supported; use sqlite or postgresql")
     return parsed.set(drivername=driver)
-
-
-def _configure_sqlite(engine: sa.Engine) -> None:
-    @sa.event.listens_for(engine, "connect")
-    def connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's adapter has no public type
-        connection.isolation_level = None  # we begin transactions ourselves, below
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",  # what was acknowledged survives a power cut, not only a crash
-            "foreign_keys=ON",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        # A deferred transaction that turns into a writer fails at once when another wrote since; an immediate one waits.
-        # A read is one statement, which is a transaction of its own.
-        if connection.get_execution_options().get(_WRITES, False):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 class Database:
@@ -76,9 +53,11 @@ class Database:
         few = {**options, "pool_size": 1, "max_overflow": 2}
         self._aside: AsyncEngine = create_async_engine(parsed, hide_parameters=True, **few)
         if self.is_sqlite:
-            _configure_sqlite(self._engine.sync_engine)
-            _configure_sqlite(self._aside.sync_engine)
-        self._writer = self._engine.execution_options(**{_WRITES: True})
+            configure(self._engine.sync_engine)
+            configure(self._aside.sync_engine)
+        self._writer = self._engine.execution_options(**{WRITES: True})
+        self._reader = SqliteReader(parsed) if self.is_sqlite else None
+        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def shown_url(self) -> str:
@@ -98,6 +77,19 @@ class Database:
         async with _translated("written to"), self._writer.begin() as connection:
             yield connection
 
+    async def rows(self, statement: sa.Executable, /, **values: object) -> Sequence[sa.Row[Any]]:
+        """All rows of one statement, which is a transaction of its own: the way to read with every request.
+
+        Args:
+            statement: made once, with a ``bindparam`` for what is different each time.
+            values: of those.
+        """
+        async with _translated("read"):
+            if self._reader is not None:
+                return await self._reader.rows(statement, values)
+            async with self._single.connect() as connection:
+                return (await connection.execute(statement, values)).all()
+
     async def ping(self) -> None:
         """Ask the database for a one, over a connection that no request has."""
         async with _translated("read"), self._aside.begin() as connection:
@@ -105,6 +97,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._reader is not None:
+            await asyncio.to_thread(self._reader.close)
         await self._aside.dispose()
         await self._engine.dispose()
 

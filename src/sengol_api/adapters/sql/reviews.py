@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,6 +24,34 @@ def _review(row: Any) -> Review:  # noqa: ANN401 - a row of whichever columns
     )
 
 
+def _owned(statement: Any, owner_id: Any, review_id: Any) -> Any:  # noqa: ANN401 - select, update and delete; values and parameters
+    return statement.where(reviews.c.id == review_id, reviews.c.owner_id == owner_id)
+
+
+# Made once: to put a statement together takes longer than SQLite needs to answer it.
+_OWNER: Final[sa.BindParameter[str]] = sa.bindparam("owner_id")
+_ID: Final[sa.BindParameter[str]] = sa.bindparam("review_id")
+_OWN: Final = _owned(sa.select(reviews), _OWNER, _ID)
+_COUNT: Final = sa.select(sa.func.count().label("total")).select_from(reviews).where(reviews.c.owner_id == _OWNER)
+_NEWEST: Final = (
+    sa.select(reviews, sa.func.count().over().label("total"))
+    .where(reviews.c.owner_id == _OWNER)
+    .order_by(reviews.c.created_at.desc(), reviews.c.id)
+    .offset(sa.bindparam("offset"))
+    .limit(sa.bindparam("limit"))
+)
+_LATEST: Final = _owned(
+    sa.select(question_sets).join(
+        reviews, (reviews.c.id == question_sets.c.review_id) & (reviews.c.revision == question_sets.c.revision)
+    ),
+    _OWNER,
+    _ID,
+)
+_ANSWERS: Final = _owned(
+    sa.select(answers.c.question_id, answers.c.answer).join(reviews, reviews.c.id == answers.c.review_id), _OWNER, _ID
+)
+
+
 class SqlReviewStore:
     """The ``ReviewStore`` over the database. Every saved set of questions stays, so a second writer destroys nothing."""
 
@@ -40,18 +68,16 @@ class SqlReviewStore:
         """See the port."""
         if not storable(review_id):
             return None
-        async with self._database.read() as connection:
-            row = (await connection.execute(_owned(sa.select(reviews), owner_id, review_id))).one_or_none()
-        return _review(row) if row else None
+        found = await self._database.rows(_OWN, owner_id=owner_id, review_id=review_id)
+        return _review(found[0]) if found else None
 
     async def list(self, owner_id: str, *, offset: int, limit: int) -> tuple[list[Review], int]:
         """See the port."""
-        own = reviews.c.owner_id == owner_id
-        newest = sa.select(reviews).where(own).order_by(reviews.c.created_at.desc(), reviews.c.id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(newest.offset(offset).limit(limit))).all()
-            total = await connection.scalar(sa.select(sa.func.count()).select_from(reviews).where(own))
-        return [_review(row) for row in rows], total or 0
+        found = await self._database.rows(_NEWEST, owner_id=owner_id, offset=offset, limit=limit)
+        if found:
+            return [_review(row) for row in found], found[0].total
+        ((total,),) = await self._database.rows(_COUNT, owner_id=owner_id)  # a page behind the last one
+        return [], total
 
     async def delete(self, owner_id: str, review_id: str) -> bool:
         """See the port."""
@@ -92,14 +118,10 @@ class SqlReviewStore:
 
     async def questions(self, owner_id: str, review_id: str) -> QuestionSet | None:
         """See the port."""
-        latest = sa.select(question_sets).join(
-            reviews,
-            (reviews.c.id == question_sets.c.review_id) & (reviews.c.revision == question_sets.c.revision),
-        )
-        async with self._database.read() as connection:
-            row = (await connection.execute(_owned(latest, owner_id, review_id))).one_or_none()
-        if row is None:
+        found = await self._database.rows(_LATEST, owner_id=owner_id, review_id=review_id)
+        if not found:
             return None
+        row = found[0]
         return QuestionSet(
             revision=row.revision, risk=row.weights["risk"], compliance=row.weights["compliance"], document=row.document
         )
@@ -117,14 +139,8 @@ class SqlReviewStore:
 
     async def answers(self, owner_id: str, review_id: str) -> dict[str, Answer]:
         """See the port."""
-        own = sa.select(answers.c.question_id, answers.c.answer).join(reviews, reviews.c.id == answers.c.review_id)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(_owned(own, owner_id, review_id))).all()
+        rows = await self._database.rows(_ANSWERS, owner_id=owner_id, review_id=review_id)
         return {row.question_id: row.answer for row in rows}
-
-
-def _owned(statement: Any, owner_id: str, review_id: str) -> Any:  # noqa: ANN401 - select, update and delete alike
-    return statement.where(reviews.c.id == review_id, reviews.c.owner_id == owner_id)
 
 
 async def _locked_revision(connection: AsyncConnection, owner_id: str, review_id: str) -> int:

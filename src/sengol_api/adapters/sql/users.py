@@ -1,12 +1,14 @@
 """Accounts in SQL."""
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from sengol_api.adapters.sql.engine import Database, storable
 from sengol_api.adapters.sql.tables import users
 from sengol_api.review.accounts import Role, User
+
+_BY_ID: Final = sa.select(users).where(users.c.id == sa.bindparam("id"))
 
 
 def _user(row: Any) -> User:  # noqa: ANN401 - a row of whichever columns
@@ -53,9 +55,8 @@ class SqlUserStore:
         """See the port."""
         if not storable(user_id):
             return None
-        async with self._database.read() as connection:
-            row = (await connection.execute(sa.select(users).where(users.c.id == user_id))).one_or_none()
-        return _user(row) if row else None
+        found = await self._database.rows(_BY_ID, id=user_id)
+        return _user(found[0]) if found else None
 
     async def set_role(self, email: str, role: Role) -> User | None:
         """See the port."""

@@ -14,6 +14,7 @@ from sengol_api.api.errors import describe, refusal
 from sengol_api.api.operations import MIB, Answer, Call, Example, Operation
 from sengol_api.api.rendering import rendered
 from sengol_api.api.routes.reviews import owned
+from sengol_api.api.services import Services
 from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review.errors import AppError, Problem, ValidationError
 from sengol_api.review.facts import ReviewRequest
@@ -51,6 +52,10 @@ async def generate(call: Call) -> Answer | Response:
         return StreamingResponse(_events(call, request), headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
     outcome = await call.services.generate(request, user_id=call.user.id, skip_cache=call.body.skip_cache)
     return Answer(rendered(outcome.generated, _how(call, outcome)))
+
+
+def _at_hand(services: Services, body: wire.GenerateIn) -> bool:
+    return not body.skip_cache and services.at_hand(to_request(body))
 
 
 def _how(call: Call, outcome: Outcome) -> wire.GenerationMetadataOut:
@@ -191,6 +196,7 @@ OPERATIONS = (
         answer=wire.Success[wire.GeneratedOut],
         streams=True,
         work="heavy",
+        at_hand=_at_hand,
         example=Example(wire.Success(data=examples.GENERATED), examples.GENERATE),
     ),
     Operation(

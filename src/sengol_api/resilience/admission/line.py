@@ -19,7 +19,7 @@ class Turned(Exception):
     """Turned away.
 
     Attributes:
-        why: ``full``, ``displaced``, ``waited`` or ``deadline``.
+        why: ``full``, ``displaced``, ``overtaken``, ``waited`` or ``deadline``.
         retry_after: seconds in which the line before it will have moved on; None when nothing is known yet.
     """
 
@@ -32,13 +32,14 @@ class Turned(Exception):
 class _Place:
     """Somebody's place in line."""
 
-    __slots__ = ("displaced", "expires", "level", "waiter")
+    __slots__ = ("expires", "level", "lost", "waiter")
 
     def __init__(self, waiter: Waiter, level: Priority, expires: float) -> None:
         self.waiter = waiter
         self.level = level
         self.expires = expires
-        self.displaced = False
+        self.lost: str | None = None
+        """Why it was taken out of the line, if it was."""
 
 
 class Line:
@@ -49,6 +50,8 @@ class Line:
     * The highest class goes first; but a class over which :data:`PASSED_OVER` places went gets the next.
     * Within a class, the first goes first; in a standing line, the newest. For a class the line is what stands before it: those of
       the class and of higher ones. So a crowd of batch calls shortens the patience of no interactive one.
+    * In a standing line, who has more newer ones before him than would get their turn in twice the time that he may wait has none
+      coming: he is told at once.
     * When the line is full, a call takes the place of one of a lower class, the lowest first. A class without anybody in line takes
       one of the most crowded class. The last one in line of a class is safe from both. So no class is kept out for ever.
 
@@ -144,7 +147,7 @@ class Line:
 
     def _admitted(self, place: _Place, left: float | None, seconds: float) -> None:
         if not self._leave(place):
-            why = "displaced" if place.displaced else "deadline" if left is not None and left <= seconds else "waited"
+            why = place.lost or ("deadline" if left is not None and left <= seconds else "waited")
             raise Turned(why, self.retry_after)
 
     @property
@@ -163,11 +166,13 @@ class Line:
             wait = self._drain.seconds_for(self._ahead(level, standing=standing) + 1)
             if left is not None and wait is not None and wait > left:
                 raise Turned("deadline", wait)
-            displaced = None
+            lost: list[_Place] = []
             if self.waiting >= self._longest:
-                displaced = self._displace(level, now)
-                if displaced is None:
+                lost = self._displace(level, now)
+                if not lost:
                     raise Turned("full", self.retry_after)
+            elif standing:
+                lost = self._overtake(level)
             patience = self._controls[level].patience(now)
             seconds = patience if left is None else min(patience, left)
             place = _Place(waiter, level, now + seconds)
@@ -176,8 +181,8 @@ class Line:
             for each, control in self._controls.items():
                 if each <= level:
                     control.joined(now)
-        if displaced is not None:
-            displaced.waiter.wake()
+        for gone in lost:
+            gone.waiter.wake()
         self._settle()
         return place, seconds
 
@@ -187,16 +192,30 @@ class Line:
         higher = sum(len(line) for other, line in self._lines.items() if other > level)
         return own + min(higher, PASSED_OVER * (own + 1))
 
-    def _displace(self, level: Priority, now: float) -> _Place | None:
+    def _displace(self, level: Priority, now: float) -> list[_Place]:
         """Take the one with the least hope out of a full line, for one of this class."""
         crowded = [other for other, line in self._lines.items() if other < level and len(line) > 1][-1:]
         if not crowded and not self._lines[level]:
             most = max(self._lines, key=lambda other: len(self._lines[other]))
             crowded = [most] if len(self._lines[most]) > 1 else []
         if not crowded:
-            return None
+            return []
         place, _ = self._lines[crowded[0]].popitem(last=not self._controls[crowded[0]].standing(now))
-        place.displaced = True
+        return [self._taken(place, "displaced")]
+
+    def _overtake(self, level: Priority) -> list[_Place]:
+        """Take the oldest of a class out of a standing line whom one more before them leaves without hope.
+
+        The gap between two places is a mean, and the next ones may take half of it: hence twice the time. Two at most for each
+        that joins: a line from before the overload gets shorter, and who is in it keeps his hope if nobody else comes.
+        """
+        own, gap = self._lines[level], self._drain.gap
+        hope = len(own) if gap is None else int(2 * self._controls[level].target / max(gap, 1e-9))
+        hopeless = min(2, max(0, len(own) - hope))
+        return [self._taken(own.popitem(last=False)[0], "overtaken") for _ in range(hopeless)]
+
+    def _taken(self, place: _Place, why: str) -> _Place:
+        place.lost = why
         self.waiting -= 1
         return place
 

@@ -76,8 +76,8 @@ class AdmissionSnapshot:
         queued: calls that wait now, by priority.
         overloaded: whether the line has not been empty for an interval.
         rejected: calls that were turned away, by priority.
-        reasons: the same, by reason: the line was ``full``, they were ``displaced`` by a higher class, they ``waited`` as long as
-            one may, or their ``deadline`` could not be met.
+        reasons: the same, by reason: the line was ``full``, they were ``displaced`` by a higher class or ``overtaken`` by too many
+            newer ones, they ``waited`` as long as one may, or their ``deadline`` could not be met.
     """
 
     limit: int
@@ -91,6 +91,7 @@ class AdmissionSnapshot:
 _WHY = {
     "full": "found the line full",
     "displaced": "gave its place in line to one of a class that has more need of it",
+    "overtaken": "stood in a long line behind more newer ones than would get their turn before its time was over",
     "waited": "waited in line as long as one may",
     "deadline": "could not get its turn before its deadline",
 }

@@ -133,6 +133,15 @@ class CachePolicy(Policy[Cache]):
         self._shelf.misses.add()
         return default
 
+    def holds(self, key: Any) -> bool:
+        """Whether a fresh value is kept under a key, in this process. It counts as no use of it.
+
+        Raises:
+            TypeError: no key can be made of it.
+        """
+        entry = self._find(key if type(key) is str else canonical(key))
+        return entry is not None and self._now() < entry.fresh_until
+
     def put(self, key: Any, value: Any, ttl: float | None = None) -> None:
         """Keep a value under a key, in the place of whatever is there or on its way.
 

@@ -40,7 +40,7 @@ def test_one_more_than_the_line_holds_is_refused_with_a_wait():
             await call("one more")
         assert refused.value.retry_after == pytest.approx(0.4, rel=0.05)  # four places, one each 0.1 s
         assert state(pipeline).rejected == {"batch": 0, "interactive": 2, "critical": 0}
-        assert state(pipeline).reasons == {"full": 2, "displaced": 0, "waited": 0, "deadline": 0}
+        assert state(pipeline).reasons == {"full": 2, "displaced": 0, "overtaken": 0, "waited": 0, "deadline": 0}
         await asyncio.gather(*tasks)
 
     run_virtual(main)
@@ -79,6 +79,57 @@ def test_under_overload_waits_are_short_and_the_newest_goes_first():
         await call("calm again")
         assert [type(event) for event in told] == [OverloadBegan, OverloadEnded]
         assert not state(pipeline).overloaded
+
+    run_virtual(main)
+
+
+def test_under_overload_who_has_too_many_newer_ones_before_him_is_told_at_once():
+    async def main(loop):
+        pipeline, order, refused = admitting(loop, max_queue=100, target_delay=0.25), [], []
+        call = in_turn(pipeline, order, seconds=0.1)
+
+        async def come(name, level=INTERACTIVE):
+            came = loop.now()
+            try:
+                await call(name)
+            except Overloaded as error:
+                refused.append((name, level, loop.now() - came, str(error)))
+
+        alone = await started(come("batch", BATCH), BATCH)
+        tasks = []
+        for number in range(400):
+            tasks.append(await started(come(number)))
+            if number == 300:  # by then those who came before the overload, and may wait longer, are gone
+                assert state(pipeline).overloaded
+                assert state(pipeline).queued["interactive"] <= 6  # as many as get a turn in twice 0.25 s, and the one that runs
+                seen = len(refused)
+            await asyncio.sleep(0.01)
+        await asyncio.gather(alone, *tasks)
+        late = refused[seen:-6]
+        assert {message.partition(": ")[2] for *_, message in late} != set()
+        assert max(waited for _, _, waited, _ in late) < 0.07
+        assert state(pipeline).reasons["overtaken"] >= len(late)
+        assert len(order) >= 40  # one each 0.1 s, as before
+        assert order[-1] > 390  # and of the last ones, those that can still be served are
+
+    run_virtual(main)
+
+
+def test_who_waits_alone_in_his_class_is_overtaken_by_none():
+    async def main(loop):
+        pipeline, order = admitting(loop, max_queue=100, target_delay=0.25), []
+        call = in_turn(pipeline, order, seconds=0.2)
+        crowd = []
+        for number in range(120):
+            crowd.append(await started(call(number)))
+            await asyncio.sleep(0.01)
+        batch = await started(call("batch"), BATCH)
+        for number in range(120, 140):
+            crowd.append(await started(call(number)))
+            await asyncio.sleep(0.01)
+        assert not batch.done()
+        assert state(pipeline).queued["batch"] == 1
+        await end(batch, *crowd)
 
     run_virtual(main)
 

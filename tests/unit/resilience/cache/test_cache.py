@@ -132,6 +132,19 @@ def test_an_entry_ends_with_its_time_and_makes_room():
     assert (snapshot.entries, snapshot.expirations, snapshot.evictions) == (1, 1, 0)
 
 
+def test_whether_a_value_is_held_can_be_asked_without_using_it():
+    clock = ManualClock()
+    _, cache = make(clock, ttl=10.0, max_entries=2, stale_if_error=100.0)
+    cache.put("a", 1)
+    cache.put(("b", 2), 2)
+    assert [cache.holds(each) for each in ("a", ("b", 2), "c")] == [True, True, False]
+    cache.put("c", 3)  # the one that was used longest ago makes room: to ask is not to use
+    assert [cache.holds(each) for each in ("a", ("b", 2), "c")] == [False, True, True]
+    assert (cache.snapshot().hits, cache.snapshot().misses) == (0, 0)
+    clock.advance(10.0)
+    assert not cache.holds("c")
+
+
 def test_stepping_the_wall_clock_changes_nothing():
     clock = ManualClock()
     _, cache = make(clock, ttl=10.0)
