@@ -1,6 +1,6 @@
 """The service for half an hour at half of what it can do, while what it depends on fails and comes back: ``make soak``.
 
-It prints figures and judges nothing: how resident memory grows once everything is warm, and what of tasks, descriptors and
+It prints figures and judges nothing: the curve of resident memory and how steep its end is, and what of tasks, descriptors and
 threads is left when all is quiet again, beside what there was before.
 """
 
@@ -36,7 +36,11 @@ CONNECTIONS = 8
 EVERY = 5.0
 """Seconds between two samples."""
 CACHE_MIB = 8
-"""Memory of each cache: small, so that all are full when the warm-up ends. What grows then is no cache."""
+CACHE_ENTRIES = 200
+"""Bounds of each cache: small, so that all are full when the warm-up ends, and what grows then is no cache.
+
+Of model answers, some 6 kB each, 8 MiB would not be full in half an hour. Of reviews, some 190 kB each, 8 MiB are 43.
+"""
 CALM = 30.0
 """Seconds without load or faults before what is left is counted: longer than an idle connection is kept."""
 
@@ -76,6 +80,7 @@ def world(data_dir: Path) -> Iterator[World]:
             "TOKENS_PER_DAY": "0",
             "REQUEST_TIMEOUT": "20000",  # a reviewer does not wait for a silent model for ever
             "CACHE_MAX_MIB": str(CACHE_MIB),
+            "CACHE_MAX_SIZE": str(CACHE_ENTRIES),
         }
         stack.enter_context(with_environment(given))
         address, pid, _ = stack.enter_context(server(data_dir))
@@ -170,6 +175,14 @@ def slope(samples: list[Sample]) -> float:
     return statistics.median(pairs) if pairs else float("nan")
 
 
+def curve(samples: list[Sample], start: float, seconds: float) -> str:
+    """The mean of each twelfth of the time, MiB: whether it levels off."""
+    parts: dict[int, list[float]] = {}
+    for each in samples:
+        parts.setdefault(min(11, int((each.at - start) / seconds * 12)), []).append(each.resident)
+    return ", ".join(f"{statistics.mean(held):.1f}" for _, held in sorted(parts.items()))
+
+
 def fail(world: World, seconds: float, faulty: float, log: Counter[str], done: threading.Event) -> None:
     """One fault after the other, each as long as the quiet after it."""
     names = list(world.faults)
@@ -217,7 +230,10 @@ def main() -> None:
     fact("faults that came and went", str(sum(log.values())))
     fact("answers", ", ".join(f"{what}: {count}" for what, count in load.outcomes.most_common(5)))
     fact(f"resident memory after {options.warm_up:g} minutes, at the end", f"{late[0].resident:.1f}, {late[-1].resident:.1f} MiB")
-    fact("slope of it", f"{slope(late):+.2f} MiB an hour over {len(late)} samples", "<= 1")
+    fact("at the start, then the mean of each twelfth", f"{before.resident:.1f}; {curve(samples, start, seconds)} MiB")
+    fact(f"slope after {options.warm_up:g} minutes", f"{slope(late):+.2f} MiB an hour over {len(late)} samples", "<= 1")
+    half = [each for each in samples if each.at - start > seconds / 2]
+    fact("slope of the last half", f"{slope(half):+.2f} MiB an hour over {len(half)} samples", "<= 1")
     for what in ("tasks", "descriptors", "threads"):
         peak = max(getattr(each, what) for each in samples)
         fact(f"{what}: calm before, at most, calm after", f"{getattr(before, what)}, {peak}, {getattr(after, what)}", "as before")

@@ -115,7 +115,9 @@ def worker() -> ASGIApp:
     # a millisecond takes twenty as soon as anybody else wants a core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sengol_api import bootstrap
+    from sengol_api.bootstrap.heap import few_arenas
 
+    few_arenas()
     end_with_parent()
     shared = os.environ.get(_WORKERS)
     return bootstrap.application(Path(shared) if shared else None, supervised=True)

@@ -26,19 +26,28 @@ STOPWORDS: Final = frozenset(
 K1: Final = 1.5
 B: Final = 0.75
 INLINE: Final = 1
+SHORT: Final = 32
 RARE: Final = 3
 COMMON_SHARE: Final = 0.02
 
 
 def tokenize(text: str) -> list[str]:
     """Lower-case words with a plural s cut; a compound counts whole and in parts (``log4j-2`` and ``log4j``)."""
-    return [token for match in _TOKEN.findall(text.lower()) for token in _tokens(match)]
+    return [token for match in _TOKEN.findall(text.lower()) for token in _tokens_of(match)]
 
 
-@lru_cache(maxsize=50_000)
-def _tokens(match: str) -> tuple[str, ...]:
+def _tokens_of(match: str) -> tuple[str, ...]:
+    # A request may have one word of thousands of letters, and each request another one: only short ones are worth keeping.
+    return _tokens(match) if len(match) <= SHORT else _apart(match)
+
+
+def _apart(match: str) -> tuple[str, ...]:
     parts = [match, *_PARTS.split(match)] if "-" in match or "." in match else [match]
     return tuple(_stem(part) for part in parts if len(part) > 1 and part not in STOPWORDS)
+
+
+_tokens = lru_cache(maxsize=4096)(_apart)
+"""Those of the catalogue's questions, which are asked again and again, are some thousand."""
 
 
 def _stem(token: str) -> str:
@@ -58,7 +67,7 @@ def _number(texts: Iterable[str], words: dict[str, int]) -> list[list[int]]:
         for match in _TOKEN.findall(text.lower()):
             found = seen.get(match)
             if found is None:
-                found = seen[match] = tuple(words.setdefault(token, len(words)) for token in _tokens(match))
+                found = seen[match] = tuple(words.setdefault(token, len(words)) for token in _apart(match))
             numbers += found
         numbered.append(numbers)
     return numbered

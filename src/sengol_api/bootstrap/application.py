@@ -1,7 +1,6 @@
 """The ASGI application of the environment's settings: what a worker process of a server loads."""
 
 import asyncio
-import ctypes
 import gc
 import logging
 import os
@@ -15,6 +14,7 @@ from sengol_api.api.app import create_app
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.bootstrap.corpus import prepare
 from sengol_api.bootstrap.database import start_failure
+from sengol_api.bootstrap.heap import give_back
 from sengol_api.bootstrap.services import open_services
 from sengol_api.bootstrap.threads import work_aside
 from sengol_api.data_dir import StartError
@@ -48,9 +48,7 @@ def _settle() -> None:
     """End the start: the collector need not look at the corpus again and again, and what only the start needed goes back."""
     gc.collect()
     gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other allocators do it by themselves
-    if trim is not None:
-        trim(0)
+    give_back()
 
 
 def stand_in_order(drain: Drain, telemetry: Telemetry, *, supervised: bool, patience: float = PATIENCE) -> None:

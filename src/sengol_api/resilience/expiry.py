@@ -14,6 +14,7 @@ import math
 import threading
 import time
 import weakref
+from contextvars import Context
 
 _SHORTEST = 0.001  # seconds for work that used up its time before it first waited
 _LONGEST = 1e9  # thirty years; what is much longer overflows in one event loop or another
@@ -26,6 +27,8 @@ class _Timers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = weakref.ref(loop)
+        # A timer outlives the calls that share it. In a copy of their context it would hold what each first one had with it.
+        self.context = Context()
         # Loops of other makes may give the time at which the present round of callbacks began, which can be long ago.
         self.exact = isinstance(loop, asyncio.BaseEventLoop)
         self.by_time: dict[float, dict[Expiry, None]] = {}
@@ -80,9 +83,9 @@ class Expiry:
         group = timers.by_time.get(when)
         if group is None:
             if timers.exact:
-                loop.call_at(when, timers.fire, when)
+                loop.call_at(when, timers.fire, when, context=timers.context)
             else:
-                loop.call_later(when - now, timers.fire, when)
+                loop.call_later(when - now, timers.fire, when, context=timers.context)
             group = timers.by_time[when] = {}  # not before: a timer that cannot be set must not leave a group without one
         group[self] = None
         self._group = group

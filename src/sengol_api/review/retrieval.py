@@ -148,7 +148,7 @@ def same_event(one: Incident, other: Incident) -> bool:
     return common >= SAME_WORDS and common >= SAME_SHARE * len(words | others)
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2_000)  # about 1 kB each
 def _telling_words(title: str) -> frozenset[str]:
     return frozenset(word for word in _WORD.findall(title.casefold()) if word not in _FILLERS)
 

@@ -1,12 +1,13 @@
 """Ranking by words."""
 
 import math
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sengol_api.adapters.bm25_index import Bm25Index, tokenize
+from sengol_api.adapters.bm25_index import Bm25Index, _tokens, tokenize
 
 TEXTS = {
     "a": "Phishing mail steals credentials of employees",
@@ -97,3 +98,21 @@ def test_ids_and_texts_must_belong_together():
 @given(st.text())
 def test_any_text_can_be_taken_apart(text):
     assert all(token and token == token.lower() for token in tokenize(text))
+
+
+def test_words_of_requests_are_not_remembered_by_the_ten_thousand():
+    """An answered request leaves nothing of its words behind, but for a few thousand short ones."""
+    tokenize(" ".join(f"log4j-{number}" for number in range(10_000)))
+    tracemalloc.start()
+    try:
+        for letter in "abcdefghij":
+            tokenize(" ".join(letter + f"{number:04}" * 100 for number in range(100)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 50_000
+    assert _tokens.cache_info().maxsize <= 5_000
+
+
+def test_a_long_word_is_taken_apart_like_a_short_one():
+    assert tokenize("a" * 100 + "-policies") == ["a" * 100 + "-policy", "a" * 100, "policy"]

@@ -1,7 +1,10 @@
 """Expiries cut in time, share their timers, and know their own cuts from those of others."""
 
 import asyncio
+import gc
 import math
+import weakref
+from contextvars import ContextVar
 
 import pytest
 from hypothesis import given, settings
@@ -46,7 +49,7 @@ def test_no_limit_is_too_long(limit):
 
 def test_a_timer_that_cannot_be_set_takes_no_other_expiry_with_it():
     async def main(loop):
-        def broken(*_):
+        def broken(*_, **_context):
             raise OverflowError
 
         loop.call_at = broken
@@ -235,3 +238,24 @@ def test_an_expiry_that_a_garbage_collection_disarms_while_its_group_fires_spare
     put_away.append(second)
     timers.fire(1.0)
     assert [each.task.cancelled for each in (first, second, third)] == [1, 0, 1]
+
+
+def test_a_call_that_has_ended_leaves_nothing_in_the_timer_that_it_had_set():
+    class Held:
+        pass
+
+    variable = ContextVar("variable")
+
+    async def call():
+        held = Held()
+        variable.set(held)
+        Expiry(60.0).disarm()
+        return weakref.ref(held)
+
+    async def main():
+        held = await asyncio.create_task(call())
+        await asyncio.sleep(0)  # until then the loop has the task at hand
+        gc.collect()
+        assert held() is None
+
+    run_virtual(main())

@@ -22,9 +22,10 @@ class Entry:
         fresh_until: the end of its time to live.
         gone_at: the end of its last stale window: of no use from then on.
         took: seconds that it took to make.
+        serial: among all that were put in.
     """
 
-    __slots__ = ("fresh_until", "gone_at", "held", "size", "stored_at", "sure_until", "thaw", "took")
+    __slots__ = ("fresh_until", "gone_at", "held", "serial", "size", "stored_at", "sure_until", "thaw", "took")
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Entry:
         self.fresh_until = fresh_until
         self.gone_at = gone_at
         self.took = took
+        self.serial = 0
 
     def value(self) -> Any:
         """What to hand out."""
@@ -61,6 +63,8 @@ class Entries:
     to find once many have been deleted at its front.) All that adds or removes does so with the lock held.
 
     What has ended is removed when entries come in: a heap tells the next one to end, so each costs the logarithm of their number.
+    It has serials alone. Most in it may be of entries that have gone, and with those themselves it would keep several times
+    what the bounds allow.
 
     Args:
         max_entries: how many there may be.
@@ -70,7 +74,8 @@ class Entries:
     def __init__(self, max_entries: int, max_bytes: int | None) -> None:
         self._lock = threading.Lock()
         self._by_key: OrderedDict[Key, Entry] = OrderedDict()
-        self._ends: list[tuple[float, int, Key, Entry]] = []
+        self._ends: list[tuple[float, int]] = []
+        self._keys: dict[int, Key] = {}
         self._serial = itertools.count()
         self.max_entries = max_entries
         self.max_bytes = max_bytes
@@ -99,12 +104,14 @@ class Entries:
         """
         with self._lock:
             self._remove(key)
+            entry.serial = next(self._serial)
             self._by_key[key] = entry
+            self._keys[entry.serial] = key
             self.bytes += entry.size
-            heapq.heappush(self._ends, (entry.gone_at, next(self._serial), key, entry))
+            heapq.heappush(self._ends, (entry.gone_at, entry.serial))
             if len(self._ends) > 2 * len(self._by_key) + 64:
-                # Most belong to entries that were replaced; dropping them costs what putting them in did.
-                self._ends = [each for each in self._ends if self._by_key.get(each[2]) is each[3]]
+                # Most belong to entries that have gone; dropping them costs what putting them in did.
+                self._ends = [each for each in self._ends if each[1] in self._keys]
                 heapq.heapify(self._ends)
             return self._shrink()
 
@@ -118,6 +125,7 @@ class Entries:
         gone = []
         while len(self._by_key) > self.max_entries or not self.fits(self.bytes):
             key, entry = self._by_key.popitem(last=False)
+            del self._keys[entry.serial]
             self.bytes -= entry.size
             gone.append((key, entry))
         return gone
@@ -126,6 +134,7 @@ class Entries:
         entry = self._by_key.pop(key, None)
         if entry is None:
             return False
+        del self._keys[entry.serial]
         self.bytes -= entry.size
         return True
 
@@ -138,6 +147,7 @@ class Entries:
         """Drop all."""
         with self._lock:
             self._by_key.clear()
+            self._keys.clear()
             self._ends.clear()
             self.bytes = 0
 
@@ -146,8 +156,8 @@ class Entries:
         dropped = 0
         with self._lock:
             while self._ends and self._ends[0][0] <= now:
-                _, _, key, entry = heapq.heappop(self._ends)
-                if self._by_key.get(key) is entry:
-                    self._remove(key)
+                _, serial = heapq.heappop(self._ends)
+                if serial in self._keys:
+                    self._remove(self._keys[serial])
                     dropped += 1
         return dropped

@@ -1,6 +1,7 @@
 """What is kept of values: copies, sizes, entries."""
 
 import copy
+import weakref
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -32,7 +33,7 @@ class Colour(Enum):
 
 
 class Slotted:
-    __slots__ = ("__dict__", "items", "missing")
+    __slots__ = ("__dict__", "__weakref__", "items", "missing")
 
     def __init__(self, items):
         self.items = items
@@ -141,3 +142,17 @@ def test_ten_thousand_entries_come_and_go_in_order():
     gone = [key for number in range(10_000) for key, _ in entries.put(number, entry())]
     assert gone == list(range(9_900))
     assert entries.keys() == list(range(9_900, 10_000))
+
+
+def test_what_had_to_go_is_held_no_longer():
+    """A record of when it would have ended is all that may be left of it: else a cache takes several times its bound."""
+    entries = Entries(1000, 10)
+    held = []
+    for key in range(50):
+        value = Slotted([])
+        held.append(weakref.ref(value))
+        each = entry()
+        each.held = value
+        entries.put((key, value), each)
+        del value, each
+    assert sum(each() is not None for each in held) == 10
