@@ -131,6 +131,15 @@ def end_with_parent() -> None:
     threading.Thread(target=_stop_after, args=(os.getppid(),), daemon=True, name="parent").start()
 
 
+def end_by_sigterm() -> None:
+    """Let SIGTERM end this process at once, as long as nobody says otherwise.
+
+    A worker inherits the handler of its parent, which would only note the wish: one that was told to stop while it still starts
+    would go on to serve, until it is killed. It has no requests that could be lost yet.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _stop_after(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
@@ -200,6 +209,7 @@ def run(settings: Settings, *, workers: int, target: str = TARGET) -> None:
         backpressure=connections(),
         log_level=LogLevels.warning,
     )
+    os.register_at_fork(after_in_child=end_by_sigterm)
     configure_logging(settings.log_level, settings.log_format, threaded=False)  # after granian has configured its own
     announce_when_ready(settings.host, port, workers=workers, ready=server.started)
     with host_directory(settings.data_path) if workers > 1 else nullcontext() as shared:

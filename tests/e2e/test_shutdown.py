@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from support.otlp import Collector
+from support.small_service import SLOW_START
 from support.wire import events
 
 pytestmark = pytest.mark.e2e
@@ -273,6 +274,17 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(small):
     with server.client(Authorization=token) as client:  # what was acknowledged is there
         until(lambda: _status(client, f"/api/review/{review}") == 200)
     assert server.process.poll() is None
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(30) == 0
+
+
+def test_a_worker_that_is_told_to_stop_while_it_still_starts_does_not_hold_up_the_end(small):
+    server = small("--workers", "2").wait_until_ready()
+    until(lambda: len(server.workers) == 2)
+    (server.data_dir / SLOW_START).touch()
+    killed = server.workers[0]
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: killed not in server.workers and len(server.workers) == 2)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(30) == 0
 

@@ -44,6 +44,7 @@ from support.builders import make_vocabulary
 from support.toys import ToyWorld, toy_world
 
 PATIENCE = "SMALL_SERVICE_PATIENCE"
+SLOW_START = "slow-start"
 
 
 class Told:
@@ -136,8 +137,10 @@ def application(*, supervised: bool = False) -> ASGIApp:
 
 
 def worker() -> ASGIApp:
-    """What a worker of the real parent loads."""
+    """What a worker of the real parent loads; it takes its time where the data directory has a file that says so."""
     server.end_with_parent()
+    if (load().data_path / SLOW_START).exists():
+        time.sleep(60)
     return application(supervised=True)
 
 
