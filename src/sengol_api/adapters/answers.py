@@ -11,17 +11,7 @@ from typing import Any, Final, Literal
 
 from sengol_api.adapters.ladder import reason_of
 from sengol_api.adapters.token_budget import charged_to
-from sengol_api.resilience import (
-    Cache,
-    CacheSource,
-    Clock,
-    Fallback,
-    Pipeline,
-    Registry,
-    cache_outcome,
-    deadline,
-    remaining,
-)
+from sengol_api.resilience import Cache, CacheSource, Clock, Fallback, Pipeline, Registry, cache_outcome, deadline, remaining
 from sengol_api.resilience import skip_cache as past_the_cache
 from sengol_api.resilience.cache.policy import CachePolicy
 from sengol_api.resilience.clock import SYSTEM_CLOCK

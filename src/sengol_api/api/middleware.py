@@ -67,13 +67,12 @@ class RequestContext:
         span = None if self._tracer is None else self._tracer.request(method, scope["scheme"], parent)
         own = (b"x-request-id", identity.encode())
         status = 0
-        begun: float | None = None
 
         async def sender(message: Message) -> None:
-            nonlocal status, begun
+            nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                state[BEGUN] = begun = time.perf_counter()
+                state[BEGUN] = time.perf_counter()
                 given = message.get("headers", ())
                 names = {name for name, _ in given}
                 added = [header for header in self._common if header[0] not in names]
@@ -87,7 +86,7 @@ class RequestContext:
             await self._app(scope, receive, sender)
         finally:
             # A stream without an end of its own lasts as long as somebody looks: what counts is when it began.
-            ended = begun if begun is not None and state.get(ENDLESS) else time.perf_counter()
+            ended = state[BEGUN] if BEGUN in state and state.get(ENDLESS) else time.perf_counter()
             seconds = ended - started
             route: str = state.get("route", NO_ROUTE)
             code: str | None = state.get("error_code")

@@ -5,7 +5,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from sengol_api.adapters.dvecdb.options import DvecdbOptions
-from sengol_api.resilience import AdaptiveTimeout, Bulkhead, Cache, Clock, Pipeline, Registry, Retry, Timeout
+from sengol_api.adapters.own_limits import with_own_limits
+from sengol_api.resilience import Bulkhead, Cache, Clock, Pipeline, Registry, Retry, Timeout
 from sengol_api.resilience.breaker.policy import CircuitBreakerPolicy
 
 Found: TypeAlias = tuple[tuple[str, float], ...]
@@ -65,15 +66,7 @@ class Lines:
         Raises:
             OptionsError: one of them is out of range.
         """
-        changes: dict[str, dict[str, Any]] = {}
-        if max_retries is not None:
-            changes["retry"] = {"max_retries": max_retries}
-        if timeout is not None:
-            changes["timeout"] = {"seconds": timeout}
-        if not changes:
-            return self.reads
-        follows = timeout is not None and AdaptiveTimeout.kind in self.reads
-        return self.reads.variant(changes, without=[AdaptiveTimeout.kind] if follows else ())
+        return with_own_limits(self.reads, timeout, max_retries)
 
     def enter(self) -> None:
         """Enter the pipelines into the registry, where they are not yet.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from sengol_api.adapters.openai.account import Account, why_shut
 from sengol_api.adapters.openai.answers import Reply
@@ -19,13 +19,13 @@ from sengol_api.adapters.openai.run import Run
 from sengol_api.adapters.openai.statistics import Statistics
 from sengol_api.adapters.openai.upstream import Answered, Upstream
 from sengol_api.adapters.openai.validation import chat_from, in_order, spoken, vectors_from
-from sengol_api.resilience import AdaptiveTimeout, Clock, Pipeline, PolicyOptions, Retry, Timeout
+from sengol_api.adapters.own_limits import with_own_limits
+from sengol_api.resilience import Clock, Pipeline, PolicyOptions, Retry, Timeout
 from sengol_api.resilience.timeout import AttemptTimedOut
 
 A = TypeVar("A")
 R = TypeVar("R")
 
-_ADAPTIVE = AdaptiveTimeout.kind
 _FEW_TEXTS = 16
 _LARGE = 500_000  # bytes of an answer that is read in a thread
 
@@ -90,27 +90,13 @@ class Route(ABC, Generic[A, R]):
         """
         if not self._account.known:
             await self._upstream.loading()  # which takes a second or two, and would be all of a head start
-        answer: R = await self._account.call(self._pipeline_for(ask, run).call, self._attempt, ask, run)
+        pipeline = with_own_limits(self.pipeline, run.timeout, run.max_retries, usual=self._alike(ask))
+        answer: R = await self._account.call(pipeline.call, self._attempt, ask, run)
         return answer
 
     def why_away(self) -> str:
         """Why nothing would be sent now, in words that may be shown; empty when something may."""
         return self._account.why_away or why_shut(self.pipeline["circuit_breaker"].snapshot())
-
-    def _pipeline_for(self, ask: A, run: Run) -> Pipeline:
-        """The pipeline with the limits of this call: other numbers in two policies, all state and statistics the same.
-
-        A limit that follows latencies is left out where it does not know of such a request, or the caller has set one.
-        """
-        unfit = _ADAPTIVE in self.pipeline and (run.timeout is not None or not self._alike(ask))
-        changes: dict[str, dict[str, Any]] = {}
-        if run.max_retries is not None:
-            changes["retry"] = {"max_retries": run.max_retries}
-        if run.timeout is not None:
-            changes["timeout"] = {"seconds": run.timeout}
-        if not changes and not unfit:
-            return self.pipeline
-        return self.pipeline.variant(changes, without=[_ADAPTIVE] if unfit else ())
 
     @property
     def retries(self) -> int:

@@ -11,6 +11,9 @@ from sengol_api.adapters.sql.tables import admin_acts
 from sengol_api.ops.audit import Act
 
 _LOCK: Final = 0x41554449  # any fixed number, another than that of the migrations
+_SINCE: Final = (
+    sa.select(admin_acts).where(admin_acts.c.id > sa.bindparam("number")).order_by(admin_acts.c.id).limit(sa.bindparam("limit"))
+)
 _NAMES: Final = [field.name for field in fields(Act)]
 
 
@@ -44,18 +47,15 @@ class SqlAuditLog:
 
     async def since(self, number: int, *, limit: int) -> list[Act]:
         """See the port."""
-        later = sa.select(admin_acts).where(admin_acts.c.id > number).order_by(admin_acts.c.id).limit(limit)
-        async with self._database.read() as connection:
-            return [_act(row) for row in (await connection.execute(later)).all()]
+        return [_act(row) for row in await self._database.rows(_SINCE, number=number, limit=limit)]
 
     async def latest(self, actions: Sequence[str]) -> list[Act]:
         """See the port."""
         numbers = sa.select(sa.func.max(admin_acts.c.id)).where(admin_acts.c.action.in_(actions)).group_by(admin_acts.c.target)
         last = sa.select(admin_acts).where(admin_acts.c.id.in_(numbers)).order_by(admin_acts.c.id)
-        async with self._database.read() as connection:
-            return [_act(row) for row in (await connection.execute(last)).all()]
+        return [_act(row) for row in await self._database.rows(last)]
 
     async def last_number(self) -> int:
         """See the port."""
-        async with self._database.read() as connection:
-            return await connection.scalar(sa.select(sa.func.max(admin_acts.c.id))) or 0
+        ((number,),) = await self._database.rows(sa.select(sa.func.max(admin_acts.c.id)))
+        return number or 0

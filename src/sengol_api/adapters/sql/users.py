@@ -8,6 +8,7 @@ from sengol_api.adapters.sql.engine import Database, storable
 from sengol_api.adapters.sql.tables import users
 from sengol_api.review.accounts import Role, User
 
+_BY_EMAIL: Final = sa.select(users).where(users.c.email == sa.bindparam("email"))
 _BY_ID: Final = sa.select(users).where(users.c.id == sa.bindparam("id"))
 
 
@@ -47,9 +48,8 @@ class SqlUserStore:
         """See the port."""
         if not storable(email):
             return None
-        async with self._database.read() as connection:
-            row = (await connection.execute(sa.select(users).where(users.c.email == email))).one_or_none()
-        return (_user(row), row.password_hash) if row else None
+        found = await self._database.rows(_BY_EMAIL, email=email)
+        return (_user(found[0]), found[0].password_hash) if found else None
 
     async def get(self, user_id: str) -> User | None:
         """See the port."""
@@ -69,6 +69,5 @@ class SqlUserStore:
 
     async def with_role(self, role: Role) -> list[User]:
         """See the port."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(sa.select(users).where(users.c.role == role).order_by(users.c.email))).all()
+        rows = await self._database.rows(sa.select(users).where(users.c.role == role).order_by(users.c.email))
         return [_user(row) for row in rows]
