@@ -181,6 +181,16 @@ class Load:
         return took
 
 
+def worker_threads(pid: int) -> dict[str, float]:
+    """Processor seconds of each thread of the worker, which is the child of ``pid``. The thread of its loop has its number."""
+    (worker,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = {}
+    for thread in Path(f"/proc/{worker}/task").iterdir():
+        fields = (thread / "stat").read_text().rpartition(")")[2].split()
+        found["loop" if thread.name == worker else thread.name] = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
 def people(url: str) -> tuple[list[str], list[str]]:
     """Tokens and reviews of the users."""
     tokens, reviews = [], []
@@ -208,7 +218,7 @@ async def measure(url: str, pid: int, seconds: float, times: float) -> None:
         rate = (await load.closed(at_once, 8)).statuses["others"][200] / 8
         print(f"  {at_once} at once: {rate:.1f} reviews/s")
         peak = max(peak, rate)
-    before, memory = processor_seconds(pid), resident_mib(pid)
+    before, memory, threads = processor_seconds(pid), resident_mib(pid), worker_threads(pid)
     health = load.request("GET", "/health", None)
     under = load.opened(times * peak, seconds)
     beside = load.now_and_then(lookup, 0.1, seconds)
@@ -226,6 +236,9 @@ async def measure(url: str, pid: int, seconds: float, times: float) -> None:
     print(f"  memory: {memory:.0f} MiB before, {statistics.mean(grown[third : 2 * third]):.0f} MiB in the second third, ", end="")
     print(f"{statistics.mean(grown[2 * third :]):.0f} MiB in the last")
     print(f"  processor: {(processor_seconds(pid) - before) / seconds * 100:.0f} % of a core")
+    had = {name: (each - threads.get(name, 0.0)) / seconds * 100 for name, each in worker_threads(pid).items()}
+    loop = had.pop("loop")
+    print(f"  of it: event loop {loop:.0f} %, busiest other thread, which computes, {max(had.values()):.0f} %")
     print(f"  load average at the end: {os.getloadavg()[0]:.1f}")
 
 

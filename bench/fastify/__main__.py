@@ -90,6 +90,26 @@ def fastify(port: int, body: Path, schema: Path) -> Iterator[str]:
         process.wait(10)
 
 
+@contextmanager
+def bare(port: int) -> Iterator[str]:
+    """An application that does nothing, in the server that we use, on the first core."""
+    command = ["taskset", "-c", "0", sys.executable, "-m", "granian", "--interface", "asginl", "--no-ws", "--http", "1"]
+    command += ["--port", str(port), "--log-level", "warning", "bare:app"]
+    process = subprocess.Popen(command, cwd=FOLDER)
+    try:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                Client(f"http://127.0.0.1:{port}").send("GET", "/")
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
 def body_schema(address: str) -> dict[str, object]:
     """The JSON Schema of the body of generate-questions, as this service documents it."""
     document = Client(address).send("GET", "/openapi.json")
@@ -150,6 +170,10 @@ def main() -> None:
             port = int(address.rpartition(":")[2]) + 1
             with fastify(port, folder / "answer.json", folder / "schema.json") as theirs:
                 compare("health", f"{address}/health", f"{theirs}/health", None, options.rounds, options.seconds, ">= 1.5")
+                with bare(port + 1) as nothing:
+                    load(nothing, None, 2)
+                    runs = [load(nothing, None, options.seconds).per_second for _ in range(options.rounds)]
+                print(f"  {'':<16} an empty ASGI application in granian {statistics.median(runs):.0f} /s")
                 print(f"  a finished review of {len(answer) / 1024:.0f} KiB")
                 compare("review", address + path, theirs + path, scripts, options.rounds, options.seconds, ">= 1.0")
     print(f"\n  load average of the last minute {os.getloadavg()[0]:.1f}; both stand on core 0, one idle while the other works")
