@@ -228,7 +228,7 @@ async def test_zero_vectors_are_found_last_and_a_zero_query_finds_by_id(pgvector
     index = await pgvector(names(ROWS), vectors, rows_per_candidate=0)
     (hits,) = await index.search(np.zeros((1, 32), dtype=np.float32), 3)
     assert [(hit.id, hit.score) for hit in hits] == [("inc-00000", 0), ("inc-00001", 0), ("inc-00002", 0)]
-    assert await index.compare(unit(1, dimension=32)[0], ["inc-00007"]) == [0.0]
+    assert await index.compare(unit(1, dimension=32), [["inc-00007"]]) == [[0.0]]
     everything = (await index.search(unit(1, dimension=32), ROWS))[0]
     assert len(everything) == ROWS
 
@@ -366,7 +366,7 @@ async def test_a_stopped_server_is_an_error_that_says_so_and_heals_by_itself(own
     with pytest.raises(VectorDBError, match=r"cannot be searched\. See that it runs"):
         await index.search(unit(1), 5)
     with pytest.raises(VectorDBError):
-        await index.compare(unit(1)[0], names(3))
+        await index.compare(unit(1), [names(3)])
     with pytest.raises(DatabaseError):
         await index.synchronise()
     server.start()

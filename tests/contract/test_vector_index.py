@@ -37,10 +37,13 @@ class BruteForce:
             for query in queries
         ]
 
-    async def compare(self, query, ids):
-        if query.shape != (self._dimension,) or not np.isfinite(query).all():
-            raise ValueError("not a vector of this index")
-        return [float(self._vectors[key] @ query) if key in self._vectors else 0.0 for key in ids]
+    async def compare(self, queries, ids):
+        if queries.ndim != 2 or queries.shape[1] != self._dimension or not np.isfinite(queries).all():
+            raise ValueError("not vectors of this index")
+        return [
+            [float(self._vectors[key] @ query) if key in self._vectors else 0.0 for key in each]
+            for query, each in zip(queries, ids, strict=True)
+        ]
 
 
 def unit(rows, seed=7, dimension=8):
@@ -160,7 +163,7 @@ async def test_an_empty_index_finds_nothing(make):
     index = await make([], np.zeros((0, 8), dtype=np.float32))
     assert len(index) == 0
     assert await index.search(unit(1), 5) == [[]]
-    assert await index.compare(unit(1)[0], ["inc-01"]) == [0.0]
+    assert await index.compare(unit(1), [["inc-01"]]) == [[0.0]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -170,22 +173,34 @@ async def test_a_vector_that_is_not_finite_is_refused(index, bad):
     with pytest.raises(ValueError):  # noqa: PT011 - each index has its own words
         await index.search(queries, 5)
     with pytest.raises(ValueError):  # noqa: PT011 - each index has its own words
-        await index.compare(queries[1], IDS)
+        await index.compare(queries, [[], IDS])
 
 
 async def test_a_vector_of_another_dimension_is_refused(index):
     with pytest.raises(ValueError):  # noqa: PT011 - each index has its own words
         await index.search(unit(1, dimension=7), 5)
     with pytest.raises(ValueError):  # noqa: PT011 - each index has its own words
-        await index.compare(unit(1, dimension=9)[0], IDS)
+        await index.compare(unit(1, dimension=9), [IDS])
 
 
 async def test_comparing_gives_the_similarities_of_searching_and_zero_for_unknown_ids(index):
-    query = unit(1, seed=3)
-    (hits,) = await index.search(query, 30)
-    found = await index.compare(query[0], [*(hit.id for hit in hits), "unknown"])
-    assert found == pytest.approx([*(hit.score for hit in hits), 0.0], abs=1e-5)
-    assert await index.compare(query[0], []) == []
+    queries = unit(2, seed=3)
+    some, others = await index.search(queries, 20)
+    asked = [[*(hit.id for hit in some), "unknown"], ["unknown", *(hit.id for hit in others[:3])]]
+    found = await index.compare(queries, asked)
+    assert found[0] == pytest.approx([*(hit.score for hit in some), 0.0], abs=1e-5)
+    assert found[1] == pytest.approx([0.0, *(hit.score for hit in others[:3])], abs=1e-5)
+
+
+async def test_comparing_with_nothing_gives_nothing(index):
+    assert await index.compare(unit(1), [[]]) == [[]]
+    assert await index.compare(unit(2), [[], ["unknown"]]) == [[], [0.0]]
+    assert await index.compare(np.zeros((0, 8), dtype=np.float32), []) == []
+
+
+async def test_each_query_is_compared_with_incidents_of_its_own(index):
+    with pytest.raises(ValueError):  # noqa: PT011 - each index has its own words
+        await index.compare(unit(2), [IDS])
 
 
 def test_ids_and_vectors_must_be_as_many():

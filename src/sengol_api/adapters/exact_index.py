@@ -46,19 +46,28 @@ class ExactIndex:
 
     async def search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None = None) -> list[list[Hit]]:
         """See the port."""
-        self._check(queries, ndim=2)
+        self._check(queries)
         if len(queries) <= INLINE:
             return self._search(queries, limit, allowed)
         return await asyncio.to_thread(self._search, queries, limit, allowed)
 
-    async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
+    async def compare(self, queries: Vectors, ids: Sequence[Sequence[str]]) -> list[list[float]]:
         """See the port."""
-        self._check(query, ndim=1)
-        rows = [self._rows.get(key, -1) for key in ids]
-        if not rows:
-            return []
-        scores = self._matrix[rows] @ query if len(self) else np.zeros(len(rows))
-        return [float(score) if row >= 0 else 0.0 for row, score in zip(rows, scores, strict=True)]
+        self._check(queries)
+        if len(queries) <= INLINE:
+            return self._compare(queries, ids)
+        return await asyncio.to_thread(self._compare, queries, ids)
+
+    def _compare(self, queries: Vectors, ids: Sequence[Sequence[str]]) -> list[list[float]]:
+        return [self._similarities(query, each) for query, each in zip(queries, ids, strict=True)]
+
+    def _similarities(self, query: Vectors, ids: Sequence[str]) -> list[float]:
+        held = [row for row in map(self._rows.get, ids) if row is not None]
+        scores = (self._matrix[held] @ query).tolist()
+        if len(held) < len(ids):
+            known = iter(scores)
+            return [next(known) if key in self._rows else 0.0 for key in ids]
+        return scores  # type: ignore[no-any-return]
 
     def _search(self, queries: Vectors, limit: int, allowed: frozenset[str] | None) -> list[list[Hit]]:
         ids, matrix = (self._ids, self._matrix) if allowed is None else self._part(allowed)
@@ -71,9 +80,9 @@ class ExactIndex:
         rows = sorted(self._rows[key] for key in allowed if key in self._rows)
         return [self._ids[row] for row in rows], self._matrix[rows]
 
-    def _check(self, vectors: Vectors, *, ndim: int) -> None:
+    def _check(self, vectors: Vectors) -> None:
         dimension = self._matrix.shape[1]
-        if vectors.ndim != ndim or vectors.shape[-1] != dimension:
+        if vectors.ndim != 2 or vectors.shape[-1] != dimension:
             raise ValueError(f"expected vectors of dimension {dimension}, got an array of shape {vectors.shape}")
         if not np.isfinite(vectors).all():
             raise ValueError("a vector holds a value that is not finite")

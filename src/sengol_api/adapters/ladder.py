@@ -70,9 +70,9 @@ class LadderIndex:
             note(SEARCH, "embedded", reason_of(error))
             return await self._embedded.search(queries, limit, allowed)
 
-    async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
+    async def compare(self, queries: Vectors, ids: Sequence[Sequence[str]]) -> list[list[float]]:
         """See the port."""
-        return await self._embedded.compare(query, ids)
+        return await self._embedded.compare(queries, ids)
 
 
 class PatientEmbedder:

@@ -9,6 +9,7 @@ from sengol_api.review.regime import Regime
 
 Domain = Literal["ai", "cyber", "cloud", "compliance"]
 DOMAINS: tuple[Domain, ...] = ("ai", "cyber", "cloud", "compliance")
+_DOMAIN: dict[str, Domain] = {domain: domain for domain in DOMAINS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Area:
     @property
     def domain(self) -> Domain:
         """The domain that the id begins with."""
-        return next(d for d in DOMAINS if self.id.startswith(f"{d}."))
+        return _DOMAIN[self.id.partition(".")[0]]
 
     @property
     def query(self) -> str:

@@ -13,7 +13,7 @@ from sengol_api.review.area import Area, Catalogue
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.facts import SystemFacts
 from sengol_api.review.incident import Incident
-from sengol_api.review.ports import Hit, KeywordIndex, Vectors
+from sengol_api.review.ports import KeywordIndex, Vectors
 from sengol_api.review.question import Question, build
 from sengol_api.review.regime import Regime
 from sengol_api.review.space import Space
@@ -92,14 +92,12 @@ class Evidence:
             space.index.search(queries, CANDIDATES, allowed),
             self._keywords.search([f"{area.query} {salient}" for area in areas], retrieval.MATCHES, allowed),
         )
-        similarity = await asyncio.gather(
-            *(_similarities(space, queries[row], semantic[row], lexical[row]) for row in range(len(areas))),
-        )
+        similar = await space.index.compare(queries, [[hit.id for hit in hits] for hits in lexical])
 
         def join() -> list[list[retrieval.Match]]:
             return [
-                retrieval.match(area, facts, corpus, semantic[row], lexical[row], similarity[row], space.nearness)
-                for row, area in enumerate(areas)
+                retrieval.match(area, facts, corpus, near, said, cosines, space.nearness)
+                for area, near, said, cosines in zip(areas, semantic, lexical, similar, strict=True)
             ]
 
         return await asyncio.to_thread(join)
@@ -140,10 +138,3 @@ def _blend(area_vectors: Sequence[Vectors], description: Vectors) -> Vectors:
     norms = np.linalg.norm(mixed, axis=1, keepdims=True)
     blended: Vectors = (mixed / np.where(norms > 0, norms, 1)).astype(np.float32)
     return blended
-
-
-async def _similarities(space: Space, query: Vectors, semantic: Sequence[Hit], lexical: Sequence[Hit]) -> dict[str, float]:
-    known = {hit.id: hit.score for hit in semantic}
-    missing = [hit.id for hit in lexical if hit.id not in known]
-    known.update(zip(missing, await space.index.compare(query, missing), strict=True))
-    return known

@@ -143,7 +143,7 @@ class GenerateQuestions:
         facts = await asyncio.to_thread(normalise, request, self._knowledge.vocabulary, self._knowledge.corpus.products)
         regimes = selection.applicable(self._knowledge.catalogue, facts)
         local = await self._spaces.local.embedder.embed([facts.description])
-        plan = self._plan(request, facts, regimes, local[0])
+        plan = await asyncio.to_thread(self._plan, request, facts, regimes, local[0])
         spares = spare(plan.rated, plan.chosen) if assistant else []
         on_progress(Progress("areas", len(plan.chosen), len(plan.chosen)))
         space, placed = await spaces.place([facts.description], local)

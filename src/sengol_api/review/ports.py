@@ -132,8 +132,16 @@ class VectorIndex(Protocol):
             ValueError: a vector of another dimension, or one that is not finite.
         """
 
-    async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
-        """Cosine similarity of one query, shape (dimension,), to each incident; 0 for an id it does not hold."""
+    async def compare(self, queries: Vectors, ids: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Cosine similarity of each query to incidents of its own; 0 for an id it does not hold.
+
+        Args:
+            queries: unit vectors, shape (n, dimension).
+            ids: for each query, any number of them.
+
+        Raises:
+            ValueError: a vector of another dimension, or one that is not finite; ids for another number of queries.
+        """
 
 
 class KeywordIndex(Protocol):

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
@@ -69,7 +69,7 @@ def _tie(area: Area, incident: Incident) -> tuple[float, tuple[str, ...]]:
     """
     reasons = []
     bonus = 0.0
-    if common := sorted({*incident.labels, *incident.tags}.intersection(area.labels)):
+    if common := sorted({label for label in area.labels if label in incident.labels or label in incident.tags}):
         bonus += LABEL_BONUS
         reasons.append(intern("labelled " + ", ".join(_spoken(area, label) for label in common[:2])))
     if incident.attack_type and incident.attack_type in area.attack_types:
@@ -99,7 +99,7 @@ def match(
     corpus: Corpus,
     semantic: Sequence[Hit],
     lexical: Sequence[Hit],
-    similarity: Mapping[str, float],
+    similarity: Sequence[float],
     nearness: Nearness = MEASURED,
 ) -> list[Match]:
     """The incidents that an area stands on for a system, best first.
@@ -114,22 +114,22 @@ def match(
         corpus: where the ids of the hits are looked up.
         semantic: ranking by vectors.
         lexical: ranking by words.
-        similarity: cosine of the question with every incident of both rankings.
+        similarity: cosine of the question with each incident of the ranking by words.
         nearness: which cosines are strong and weak in the space that they were taken in.
     """
-    by_words = {hit.id for hit in lexical[:MATCHES]}
+    fused = fuse([(semantic, 1.0), (lexical, 1.0)])
     found = []
-    for key, fused in fuse([(semantic, 1.0), (lexical, 1.0)]).items():
-        incident = corpus.get(key) if key in by_words else None
-        close = min(1.0, max(0.0, similarity.get(key, 0.0)))
-        if incident is None or close < nearness.weak:
+    for (key, _), cosine in zip(lexical[:MATCHES], similarity[:MATCHES], strict=True):
+        incident = corpus.get(key) if cosine >= nearness.weak else None
+        if incident is None:
             continue
+        close = min(1.0, max(0.0, cosine))
         tie, ties = _tie(area, incident)
         if not ties and close < nearness.strong:
             continue
         standing, also = _standing(facts, incident)
         near = ("its text is close to this risk",) if close >= nearness.strong else ()
-        found.append(Match(incident, close, fused + tie + standing, (*ties, *also, *near)))
+        found.append(Match(incident, close, fused[key] + tie + standing, (*ties, *also, *near)))
     found.sort(key=lambda m: (-m.score, m.incident.id))
     return found
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from sengol_api.review.corpus import Corpus
 from sengol_api.review.incident import Incident, IncidentFilter
-from sengol_api.review.ports import KeywordIndex
+from sengol_api.review.ports import Hit, KeywordIndex
 from sengol_api.review.provenance import Degradation, collect
 from sengol_api.review.retrieval import fuse
 from sengol_api.review.space import Spaces
@@ -64,17 +64,16 @@ class SearchIncidents:
         space, vectors = await self._spaces.place(queries)
         semantic = await space.index.search(vectors, depth, allowed)
         lexical = await self._keywords.search(queries, depth, allowed)
-        answers = []
-        for row in range(len(queries)):
-            scores = fuse([(semantic[row], 1.0), (lexical[row], 1.0)])
-            ranked = sorted(scores, key=lambda key: (-scores[key] * self._share(key), key))[:limit]
-            similarity = {hit.id: hit.score for hit in semantic[row]}
-            missing = [key for key in ranked if key not in similarity]
-            similarity.update(zip(missing, await space.index.compare(vectors[row], missing), strict=True))
-            answers.append(
-                [Found(self._corpus[key], round(min(1.0, max(0.0, similarity[key])), 4)) for key in ranked],
-            )
-        return answers
+        ranked = [self._ranked(near, said, limit) for near, said in zip(semantic, lexical, strict=True)]
+        similar = await space.index.compare(vectors, ranked)
+        return [
+            [Found(self._corpus[key], round(min(1.0, max(0.0, cosine)), 4)) for key, cosine in zip(keys, cosines, strict=True)]
+            for keys, cosines in zip(ranked, similar, strict=True)
+        ]
+
+    def _ranked(self, semantic: Sequence[Hit], lexical: Sequence[Hit], limit: int) -> list[str]:
+        scores = fuse([(semantic, 1.0), (lexical, 1.0)])
+        return sorted(scores, key=lambda key: (-scores[key] * self._share(key), key))[:limit]
 
     def _share(self, key: str) -> float:
         return VULNERABILITY_SHARE if self._corpus[key].kind == "vulnerability" else 1.0

@@ -58,13 +58,13 @@ async def test_an_empty_index_finds_nothing():
     index = ExactIndex([], np.zeros((0, 4), dtype=np.float32))
     assert len(index) == 0
     assert await index.search(random_vectors(2, 4), 5) == [[], []]
-    assert await index.compare(random_vectors(1, 4)[0], ["a"]) == [0.0]
+    assert await index.compare(random_vectors(1, 4), [["a"]]) == [[0.0]]
 
 
 async def test_comparing_gives_0_for_an_incident_that_it_does_not_hold():
     index = ExactIndex(["b", "a"], unit([[1, 0], [0, 1]]))
-    assert await index.compare(unit([[0, 1]])[0], ["a", "zz", "b"]) == [1.0, 0.0, 0.0]
-    assert await index.compare(unit([[0, 1]])[0], []) == []
+    assert await index.compare(unit([[0, 1]]), [["a", "zz", "b"]]) == [[1.0, 0.0, 0.0]]
+    assert await index.compare(unit([[0, 1]]), [[]]) == [[]]
 
 
 @pytest.mark.parametrize("bad", [np.zeros((1, 3), np.float32), np.zeros(2, np.float32), np.array([[np.nan, 0]], np.float32)])

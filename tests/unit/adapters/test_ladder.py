@@ -30,7 +30,7 @@ class Server:
     async def search(self, queries, limit, allowed=None):
         return await self._answer()
 
-    async def compare(self, query, ids):
+    async def compare(self, queries, ids):
         raise AssertionError("a server is not asked to compare")
 
 
@@ -69,7 +69,7 @@ async def test_the_embedded_index_serves_when_the_server_fails(error, reason):
         [[hit]] = await index.search(VECTORS[1:2], 1)
     assert hit.id == "b"
     assert provenance.degraded == (Degradation("search", "embedded", reason),)
-    assert await index.compare(VECTORS[0], ["a", "b"]) == [1.0, 0.0]
+    assert await index.compare(VECTORS[:1], [["a", "b"]]) == [[1.0, 0.0]]
     assert len(index) == 3
 
 

@@ -29,13 +29,14 @@ def hits(*ids):
 def find(incidents, *, semantic=(), lexical=None, similarity=None, area=None, facts=None):
     corpus = Corpus(incidents, version="1")
     close = {incident.id: 0.6 for incident in incidents} if similarity is None else similarity
+    by_words = semantic if lexical is None else lexical
     return match(
         area or make_area(),
         facts or make_facts(),
         corpus,
         hits(*semantic),
-        hits(*(semantic if lexical is None else lexical)),
-        close,
+        hits(*by_words),
+        [close[key] for key in by_words],
     )
 
 

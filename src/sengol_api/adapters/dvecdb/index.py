@@ -43,6 +43,6 @@ class DvecdbIndex:
             note(SEARCH, "cached" if outcome.source is CacheSource.FRESH else FRESH)
         return found
 
-    async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
+    async def compare(self, queries: Vectors, ids: Sequence[Sequence[str]]) -> list[list[float]]:
         """See the port."""
-        return await self._embedded.compare(query, ids)
+        return await self._embedded.compare(queries, ids)

@@ -153,7 +153,7 @@ class PgVectorIndex:
             CircuitBreakerError: it is not asked now.
             TimeoutError: the caller's deadline is over.
         """
-        self._check(queries, ndim=2)
+        self._check(queries)
         selection = self._select(allowed)
         wanted = min(limit, len(selection))
         if wanted <= 0 or not len(queries):
@@ -163,15 +163,17 @@ class PgVectorIndex:
         note(SEARCH, FRESH)
         return [self._hits(row)[:wanted] for row in found]
 
-    async def compare(self, query: Vectors, ids: Sequence[str]) -> list[float]:
+    async def compare(self, queries: Vectors, ids: Sequence[Sequence[str]]) -> list[list[float]]:
         """See the port; raises what :meth:`search` does."""
-        self._check(query, ndim=1)
-        numbers = [self._numbers[key] for key in ids if key in self._numbers]
-        if not numbers:
-            return [0.0] * len(ids)
-        with translated(self._database.shown_url):
-            scores = await self._pipeline.call(self._leaving, self._compare, query, numbers)
-        return [scores.get(self._numbers.get(key, -1), 0.0) for key in ids]
+        self._check(queries)
+        held = self._numbers
+        asked = enumerate(zip(queries, ids, strict=True))
+        pairs = [(place, held[key]) for place, (_, each) in asked for key in each if key in held]
+        scores: dict[tuple[int, int], float] = {}
+        if pairs:
+            with translated(self._database.shown_url):
+                scores = await self._pipeline.call(self._leaving, self._compare, queries, pairs)
+        return [[scores.get((place, held.get(key, -1)), 0.0) for key in each] for place, each in enumerate(ids)]
 
     async def _leaving(self, work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do work, and when the caller is cut do not wait for its end: a connection to a frozen server takes seconds to close."""
@@ -219,7 +221,7 @@ class PgVectorIndex:
 
     async def _ask(self, question: statements.Question, queries: Vectors) -> list[Nearest]:
         """One transaction: the settings, and the search."""
-        given = {"queries": queries.ravel().tolist(), "count": len(queries), "dimension": self._table.dimension}
+        given = self._given(queries)
         usual = {"statement_timeout": self._milliseconds(), "jit": "off", "plan_cache_mode": "force_custom_plan"}
         found: list[Nearest] = [[] for _ in range(len(queries))]
         with failures(self._database.shown_url):
@@ -229,22 +231,26 @@ class PgVectorIndex:
                     found[number - 1] = list(zip(numbers or (), distances or (), strict=True))
         return found
 
-    async def _compare(self, query: Vectors, numbers: list[int]) -> dict[int, float]:
-        values = {"query": query.tolist(), "numbers": numbers}
+    async def _compare(self, queries: Vectors, pairs: list[tuple[int, int]]) -> dict[tuple[int, int], float]:
+        places, numbers = zip(*pairs, strict=True)
+        values = {**self._given(queries), "places": [place + 1 for place in places], "numbers": list(numbers)}
         with failures(self._database.shown_url):
             async with self._database.read() as connection:
                 await connection.execute(*statements.apply({"statement_timeout": self._milliseconds()}))
                 rows = (await connection.execute(statements.distances(self._table), values)).all()
-        return {number: -distance for number, distance in rows}
+        return {(place - 1, number): -distance for place, number, distance in rows}
+
+    def _given(self, queries: Vectors) -> dict[str, Any]:
+        return {"queries": queries.ravel().tolist(), "count": len(queries), "dimension": self._table.dimension}
 
     def _milliseconds(self) -> str:
         """What the server gives a search: no longer than the caller waits."""
         left = remaining()
         return str(max(1, int(1000 * (self._options.timeout if left is None else min(self._options.timeout, left)))))
 
-    def _check(self, vectors: Vectors, *, ndim: int) -> None:
+    def _check(self, vectors: Vectors) -> None:
         dimension = self._table.dimension
-        if vectors.ndim != ndim or vectors.shape[-1] != dimension:
+        if vectors.ndim != 2 or vectors.shape[-1] != dimension:
             raise ValueError(f"expected vectors of dimension {dimension}, got an array of shape {vectors.shape}")
         if not np.isfinite(vectors).all():
             raise ValueError("a vector holds a value that is not finite")

@@ -10,14 +10,15 @@ from sengol_api.adapters.pgvector.selection import Selection
 from sengol_api.adapters.pgvector.table import VectorTable
 
 # Vectors are of unit length, or zero: their inner product is the cosine, and unlike <=> it knows zero vectors. <#> is its negative.
-_SEARCH: Final = """
+_QUERIES: Final = """
 WITH q AS MATERIALIZED (
     SELECT n, CAST((CAST(:queries AS real[]))[(n - 1) * :dimension + 1 : n * :dimension] AS vector) AS v
     FROM generate_series(1, CAST(:count AS integer)) AS n
-){rows}
+)"""
+_SEARCH: Final = f"""{_QUERIES}{{rows}}
 SELECT q.n, h.numbers, h.distances FROM q CROSS JOIN LATERAL (
     SELECT array_agg(number) AS numbers, array_agg(distance) AS distances FROM (
-        SELECT number, vector <#> q.v AS distance FROM {source} ORDER BY vector <#> q.v{then} LIMIT :more
+        SELECT number, vector <#> q.v AS distance FROM {{source}} ORDER BY vector <#> q.v{{then}} LIMIT :more
     ) AS nearest
 ) AS h
 """
@@ -83,9 +84,10 @@ def exact(table: VectorTable, selection: Selection, *, more: int, settled: bool)
 
 
 def distances(table: VectorTable) -> sa.TextClause:
-    """How far some rows are from one query."""
-    rows = f"FROM {table.name} WHERE number = ANY(CAST(:numbers AS integer[]))"
-    return sa.text(f"SELECT number, vector <#> CAST(CAST(:query AS real[]) AS vector) AS distance {rows}")
+    """How far rows are from queries, each pair once: the place of the query from 1, the row's number, the distance."""
+    pairs = "unnest(CAST(:places AS integer[]), CAST(:numbers AS integer[])) AS pair (place, number)"
+    joined = f"FROM {pairs} JOIN q ON q.n = pair.place JOIN {table.name} AS t ON t.number = pair.number"
+    return sa.text(f"{_QUERIES} SELECT pair.place, pair.number, t.vector <#> q.v AS distance {joined}")
 
 
 def apply(settings: dict[str, str]) -> tuple[sa.TextClause, dict[str, str]]:

@@ -29,7 +29,7 @@ def test_the_index_searches_in_d_vecdb_and_compares_here():
         found = await index.search(QUERIES, 3, allowed)
         assert [[hit.id for hit in hits] for hits in found] == [exact(VECTORS, q, IDS, 3, allowed.__contains__) for q in QUERIES]
         sent = len(s.server.sent)
-        assert await index.compare(QUERIES[0], [IDS[3], "unknown"]) == [pytest.approx(float(VECTORS[3] @ QUERIES[0])), 0.0]
+        assert await index.compare(QUERIES[:1], [[IDS[3], "unknown"]]) == [[pytest.approx(float(VECTORS[3] @ QUERIES[0])), 0.0]]
         assert len(s.server.sent) == sent == 4
 
     virtually(work)
