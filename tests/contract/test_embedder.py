@@ -7,6 +7,7 @@ import pytest
 
 from sengol_api.adapters.openai import OpenAIClient, OpenAIEmbedder, OpenAIOptions
 from sengol_api.adapters.wordllama_embedder import WordLlamaEmbedder
+from support.heap import in_use
 from support.toys import BagOfWords
 
 pytest_plugins = ["support.fixtures"]
@@ -91,3 +92,11 @@ async def test_other_weights_than_the_measured_ones_are_refused(monkeypatch):
     monkeypatch.setitem(wordllama_embedder.SHA256, wordllama_embedder.WEIGHTS, "0" * 64)
     with pytest.raises(RuntimeError, match="not the pinned"):
         WordLlamaEmbedder().warm()
+
+
+def test_nothing_of_the_texts_is_kept(wordllama):
+    wordllama.embed_now(["One text, so that all is loaded"])
+    before = in_use()
+    for number in range(2_000):
+        wordllama.embed_now([f"A triage chatbot of a hospital for {number} users, and some more words that make the text longer"])
+    assert in_use() - before < 2**20

@@ -94,4 +94,6 @@ def _load() -> "tuple[Tokenizer, Vectors]":
     tokenizer = Tokenizer.from_buffer(files[TOKENIZER])
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    # It would keep the pieces of 10,000 texts, 2 kB each and of no use: it takes each text for one word, and no two are the same.
+    tokenizer.model._resize_cache(0)  # noqa: SLF001 - the library has no other name for it
     return tokenizer, load(files[WEIGHTS])["embedding.weight"].astype(np.float32)
