@@ -23,10 +23,17 @@ async def in_parallel(works: Sequence[Callable[[], Awaitable[T]]], most: int) ->
         for place, work in waiting:
             results[place] = await work()
 
+    failed: Exception | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(most, len(works))):
                 group.create_task(worker())
     except ExceptionGroup as many:
-        raise many.exceptions[0] from None
+        failed = many.exceptions[0]
+        many.__traceback__ = None  # it has the frame of the group of tasks, and that has it: no circle
+    if failed is not None:
+        try:
+            raise failed
+        finally:
+            del failed  # nor here: it has this frame
     return [results[place] for place in range(len(works))]
