@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sengol_api.api import docs_page
 from sengol_api.api.dispatch import PathEndpoint
+from sengol_api.api.door import Door
 from sengol_api.api.errors import MethodNotAllowedError, respond_to
 from sengol_api.api.in_flight import InFlight, shutting_down
 from sengol_api.api.middleware import Cors, Faults, RequestContext
@@ -158,6 +159,7 @@ def create_app(
     router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
     fixed = _Fixed({path: app for path, app in labelled.items() if "{" not in path}, router)
     inner: ASGIApp = InFlight(Faults(fixed), lambda: opened[0].drain if opened else None)
+    inner = Door(inner, OPERATIONS, lambda: opened[0] if opened else None)
     if chosen.origins:
         inner = Cors(
             inner,

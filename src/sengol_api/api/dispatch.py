@@ -20,19 +20,21 @@ from sengol_api.api.errors import (
     respond_to,
 )
 from sengol_api.api.gate import HEADER as PRIORITY_HEADER
-from sengol_api.api.gate import level_of
+from sengol_api.api.gate import OVER_SHARE, level_of
 from sengol_api.api.limits import LimitReachedError
 from sengol_api.api.operations import MIB, Admit, Answer, Call, Operation
 from sengol_api.api.replies import JsonResponse, add_headers
 from sengol_api.api.services import ApiOptions, Services
 from sengol_api.observability.repeats import Repeats
-from sengol_api.resilience import Rejected, TimedOut, deadline
+from sengol_api.resilience import Priority, Rejected, TimedOut, deadline
 from sengol_api.review import errors
 from sengol_api.review.accounts import User
 from sengol_api.review.errors import AppError, AuthenticationError, AuthorizationError, Problem, ValidationError
 from sengol_api.validation import check, decode
 
 T = TypeVar("T")
+CONTENT: Final = "content"
+"""In ``scope["state"]`` of an operation whose answers may be at hand: the body as it came."""
 TIMEOUT_HEADER: Final = "x-request-timeout-ms"
 BODY_SECONDS: Final = 30.0
 """For a body to arrive: enough for 4 MiB over a poor line, and not long enough to hold many connections open for nothing."""
@@ -107,6 +109,8 @@ class PathEndpoint:
         services = self._services()
         work = operation.work
         level = level_of(request.headers.get(PRIORITY_HEADER), operation.priority) if work else operation.priority
+        if request.scope["state"].get(OVER_SHARE):
+            level = Priority.BATCH
         user_id = await self._counted(operation, request, services)
 
         inputs: tuple[Any, Any] | None = None
@@ -245,6 +249,8 @@ async def _inputs(operation: Operation, request: Request) -> tuple[Any, Any]:
         problems += found
     if operation.body is not None:
         content = await read_body(request, operation.body_limit)
+        if operation.at_hand is not None:
+            request.scope["state"][CONTENT] = content
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise UnsupportedMediaTypeError(

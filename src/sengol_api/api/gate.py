@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 from sengol_api.resilience import AdaptiveLimit, Admission, Gradient2, Pipeline, Priority, Registry, priority
+from sengol_api.resilience.admission.policy import AdmissionPolicy
 from sengol_api.review.errors import Problem, ValidationError
 
 T = TypeVar("T")
 Work = Literal["light", "heavy"]
 HEADER: Final = "x-priority"
+OVER_SHARE: Final = "over_share"
+"""In ``scope["state"]`` of a request whose sender has had his share of heavy work: it is batch work, whatever else it says."""
 _NAMES: Final = {"critical": Priority.CRITICAL, "interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 
 _LOOK_AFTER: Final = 10
@@ -30,6 +33,7 @@ class GateOptions:
         light: pieces of light work at once.
         queue: pieces of each that may wait for a place.
         target_delay: seconds that one waits at most under overload.
+        interval: seconds after which a line that never empties is an overload; until then one waits that long at most.
         own: pieces of heavy work of one user at once that go before the work of others who wait. What he asks beyond that is done
             when nobody else waits: then it is nobody's loss.
     """
@@ -39,12 +43,16 @@ class GateOptions:
     headroom: float = 0.3
     light: int = 256
     queue: int = 256
-    target_delay: float = 0.25
+    target_delay: float = 0.1
+    interval: float = 0.5
     own: int = 2
 
 
 class Gate:
     """Lets work in by its class and priority.
+
+    Attributes:
+        heavy_line: where heavy work waits; who sees a request first can ask there whether it is worth while to look at it.
 
     Args:
         options: what is done at once.
@@ -61,10 +69,16 @@ class Gate:
         self._pipelines = {
             work: Pipeline(
                 f"admission.{work}",
-                Admission(max_concurrent=number, max_queue=options.queue, target_delay=options.target_delay),
+                Admission(
+                    max_concurrent=number,
+                    max_queue=options.queue,
+                    target_delay=options.target_delay,
+                    interval=options.interval,
+                ),
             )
             for work, number in places.items()
         }
+        self.heavy_line: AdmissionPolicy = self._pipelines["heavy"][Admission.kind]
         if registry is not None:
             for pipeline in self._pipelines.values():
                 registry.add(pipeline)

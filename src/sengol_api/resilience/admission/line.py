@@ -19,7 +19,7 @@ class Turned(Exception):
     """Turned away.
 
     Attributes:
-        why: ``full``, ``displaced``, ``overtaken``, ``waited`` or ``deadline``.
+        why: ``full``, ``crowded``, ``displaced``, ``overtaken``, ``waited`` or ``deadline``.
         retry_after: seconds in which the line before it will have moved on; None when nothing is known yet.
     """
 
@@ -84,10 +84,31 @@ class Line:
         with self._lock:
             return {level: len(line) for level, line in self._lines.items()}
 
+    @property
+    def free(self) -> bool:
+        """Whether who comes now gets a place at once."""
+        return self.running < self.limit and not self.waiting
+
+    def crowded(self, level: Priority) -> bool:
+        """Whether a standing line has as many before one more of a class as get their turn in the time that he may wait.
+
+        He could still join, as the newest, and would take the turn of one who is there already. In a line that is far longer, from
+        before the overload, that is what he should do.
+        """
+        if not self.waiting:
+            return False
+        with self._lock:
+            control, gap = self._controls[level], self._drain.gap
+            if gap is None or not control.standing(self._now()):
+                return False
+            turns = control.target / max(gap, 1e-9)
+            overtaken = len(self._lines[level]) - 1 > int(2 * turns)
+            return self._ahead(level, standing=False) >= max(1, int(turns)) and not overtaken
+
     def enter(self) -> bool:
         """Take a place, if one is free and nobody waits for it."""
         with self._lock:
-            free = self.running < self.limit and not self.waiting
+            free = self.free
             self.running += free
             return free
 

@@ -76,8 +76,8 @@ class AdmissionSnapshot:
         queued: calls that wait now, by priority.
         overloaded: whether the line has not been empty for an interval.
         rejected: calls that were turned away, by priority.
-        reasons: the same, by reason: the line was ``full``, they were ``displaced`` by a higher class or ``overtaken`` by too many
-            newer ones, they ``waited`` as long as one may, or their ``deadline`` could not be met.
+        reasons: the same, by reason: the line was ``full``, or ``crowded`` when they were shed; they were ``displaced`` by a higher
+            class or ``overtaken`` by too many newer ones, ``waited`` as long as one may, or their ``deadline`` could not be met.
     """
 
     limit: int
@@ -90,6 +90,7 @@ class AdmissionSnapshot:
 
 _WHY = {
     "full": "found the line full",
+    "crowded": "was shed before anything was done for it: as many wait already as get their turn in time",
     "displaced": "gave its place in line to one of a class that has more need of it",
     "overtaken": "stood in a long line behind more newer ones than would get their turn before its time was over",
     "waited": "waited in line as long as one may",
@@ -182,6 +183,39 @@ class AdmissionPolicy(Policy[Admission]):
             return result
 
         return call
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether the line has not been empty for an interval."""
+        return self._line.standing
+
+    def crowded(self, level: Priority, *, waits: bool = True) -> bool:
+        """Whether one more call had better be turned away before anything is done for it.
+
+        Under overload most calls are turned away, and what they have cost by the time they stand in line adds up. Who asks here as
+        soon as he knows a call's class, and then calls :meth:`shed`, loses next to nothing. It takes no place: a call for which
+        there is room may still be turned away.
+
+        Args:
+            level: class of the call.
+            waits: whether it may stand in line; else it needs a place that is free.
+
+        Returns:
+            whether, under overload, as many of its class or above wait as get their turn within ``target_delay``, so that it could
+            only have another one's turn; or no place is free for one that may not wait.
+        """
+        return self._line.crowded(level) if waits else not self._line.free
+
+    def shed(self, level: Priority) -> Rejected:
+        """Turn away a call that found it crowded.
+
+        Args:
+            level: class of the call.
+
+        Returns:
+            what to tell its caller; it counts as turned away now.
+        """
+        return self._turned_away(level, Turned("crowded", self._line.retry_after))
 
     def _leave(self, follower: Follower | None, outcome: Outcome, started: float) -> None:
         line = self._line

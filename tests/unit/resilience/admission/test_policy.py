@@ -40,7 +40,7 @@ def test_one_more_than_the_line_holds_is_refused_with_a_wait():
             await call("one more")
         assert refused.value.retry_after == pytest.approx(0.4, rel=0.05)  # four places, one each 0.1 s
         assert state(pipeline).rejected == {"batch": 0, "interactive": 2, "critical": 0}
-        assert state(pipeline).reasons == {"full": 2, "displaced": 0, "overtaken": 0, "waited": 0, "deadline": 0}
+        assert state(pipeline).reasons == {"full": 2, "crowded": 0, "displaced": 0, "overtaken": 0, "waited": 0, "deadline": 0}
         await asyncio.gather(*tasks)
 
     run_virtual(main)
