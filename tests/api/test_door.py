@@ -12,7 +12,7 @@ from support.wire import DESCRIPTION
 def crowded_gate(**line):
     """A gate whose line is always crowded, or as the test says."""
     gate = Gate(GateOptions())
-    given = {"overloaded": True, "crowded": lambda level, waits: True, "shed": gate.heavy_line.shed}
+    given = {"overloaded": True, "crowded": lambda level, yields: True, "shed": gate.heavy_line.shed}
     gate.heavy_line = SimpleNamespace(**{**given, **line})
     return gate
 
@@ -56,13 +56,13 @@ async def test_the_work_of_one_who_has_had_his_share_is_batch_work(make_api):
         levels.append(current_priority())
         raise asyncio.CancelledError
 
-    gate = crowded_gate(crowded=lambda level, waits: False)
+    gate = crowded_gate(crowded=lambda level, yields: False)
     api = await make_api(gate=gate, generate=generate)
     modest, greedy = await api.register("modest@example.com"), await api.register("greedy@example.com")
-    for headers in (modest, greedy, greedy, greedy, modest):
+    for headers in (modest, *[greedy] * 5, modest):
         review = await api.review(headers)
         body = {"systemDescription": DESCRIPTION, "skipCache": True}
         asking = api.client.post(f"/api/review/{review}/generate-questions", json=body, headers=headers)
         await asyncio.gather(asyncio.ensure_future(asking), return_exceptions=True)
     interactive, batch = Priority.INTERACTIVE, Priority.BATCH
-    assert levels == [interactive, interactive, interactive, batch, interactive]
+    assert levels == [*[interactive] * 5, batch, interactive]

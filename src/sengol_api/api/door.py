@@ -94,10 +94,11 @@ class Door:
         level = _level(seen, operation)
         who = hash(seen.get(b"authorization"))  # a token is not kept in one more place
         over = not self._shares.due(who) and line.overloaded
-        if not line.crowded(level, waits=not over):
-            self._shares.took(who)
+        if not line.crowded(level, yields=over):
             if over:
                 scope["state"][OVER_SHARE] = True
+            else:
+                self._shares.took(who)
             return receive
         if operation.at_hand is not None and self._answered:
             content = await read_body(Request(scope, receive), operation.body_limit)

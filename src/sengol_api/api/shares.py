@@ -10,10 +10,10 @@ MOST: Final = 10_000
 
 
 class FairShares:
-    """Counts what each one gets, and says whether he has had as much as the mean of all who ask.
+    """Counts what each one gets, and says whether he has had more than one beyond the mean of all who ask.
 
-    Who has is to stand behind those who have not, and takes what they leave: so shares are equal among those who want them, and
-    nothing is kept for one who does not ask (max-min fairness: J. Jaffe, "Bottleneck Flow Control", IEEE Transactions on
+    Who has is to stand behind those who have not, and takes what they leave: so shares are nearly equal among those who want them,
+    and nothing is kept for one who does not ask (max-min fairness: J. Jaffe, "Bottleneck Flow Control", IEEE Transactions on
     Communications 29(7), 1981). For one thread.
 
     Args:
@@ -38,7 +38,7 @@ class FairShares:
             self._ends = self._now() + self._window
             self._given.clear()
             self._total = 0
-        return self._given.setdefault(who, 0) * len(self._given) <= self._total
+        return (self._given.setdefault(who, 0) - 1) * len(self._given) <= self._total
 
     def took(self, who: Hashable) -> None:
         """Note that somebody who asked has got something."""

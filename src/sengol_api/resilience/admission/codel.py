@@ -40,6 +40,11 @@ class ControlledDelay:
         else:
             self._since = None
 
+    def shed(self, now: float) -> None:
+        """Somebody was turned away who would have stood in line: it is not for want of callers that it is empty."""
+        if self._empty_since is not None and self.standing(now):
+            self._empty_since = now
+
     def standing(self, now: float) -> bool:
         """Whether the line is a standing one."""
         if self._since is None or now - self._since < self.interval:

@@ -90,10 +90,10 @@ class Line:
         return self.running < self.limit and not self.waiting
 
     def crowded(self, level: Priority) -> bool:
-        """Whether a standing line has as many before one more of a class as get their turn in the time that he may wait.
+        """Whether a standing line has more before one more of a class than get their turn in the time that he may wait.
 
-        He could still join, as the newest, and would take the turn of one who is there already. In a line that is far longer, from
-        before the overload, that is what he should do.
+        One more, because places become free two at a time, and one of them would be left. He could still join, as the newest, and
+        would take the turn of one who is there already. In a line that is far longer, from before the overload, he should do that.
         """
         if not self.waiting:
             return False
@@ -103,7 +103,16 @@ class Line:
                 return False
             turns = control.target / max(gap, 1e-9)
             overtaken = len(self._lines[level]) - 1 > int(2 * turns)
-            return self._ahead(level, standing=False) >= max(1, int(turns)) and not overtaken
+            return self._ahead(level, standing=False) > int(turns) and not overtaken
+
+    def shed(self, level: Priority) -> Turned:
+        """Turn away somebody who has not joined."""
+        with self._lock:
+            now = self._now()
+            for each, control in self._controls.items():
+                if each <= level:
+                    control.shed(now)
+            return Turned("crowded", self.retry_after)
 
     def enter(self) -> bool:
         """Take a place, if one is free and nobody waits for it."""

@@ -90,7 +90,7 @@ class AdmissionSnapshot:
 
 _WHY = {
     "full": "found the line full",
-    "crowded": "was shed before anything was done for it: as many wait already as get their turn in time",
+    "crowded": "was shed before anything was done for it: more wait already than get their turn in time",
     "displaced": "gave its place in line to one of a class that has more need of it",
     "overtaken": "stood in a long line behind more newer ones than would get their turn before its time was over",
     "waited": "waited in line as long as one may",
@@ -189,7 +189,7 @@ class AdmissionPolicy(Policy[Admission]):
         """Whether the line has not been empty for an interval."""
         return self._line.standing
 
-    def crowded(self, level: Priority, *, waits: bool = True) -> bool:
+    def crowded(self, level: Priority, *, yields: bool = False) -> bool:
         """Whether one more call had better be turned away before anything is done for it.
 
         Under overload most calls are turned away, and what they have cost by the time they stand in line adds up. Who asks here as
@@ -198,13 +198,13 @@ class AdmissionPolicy(Policy[Admission]):
 
         Args:
             level: class of the call.
-            waits: whether it may stand in line; else it needs a place that is free.
+            yields: whether it gives way to everybody: then it is crowded where no place is free.
 
         Returns:
-            whether, under overload, as many of its class or above wait as get their turn within ``target_delay``, so that it could
-            only have another one's turn; or no place is free for one that may not wait.
+            whether, under overload, more of its class or above wait than get their turn within ``target_delay``, so that it could
+            only have another one's turn.
         """
-        return self._line.crowded(level) if waits else not self._line.free
+        return not self._line.free if yields else self._line.crowded(level)
 
     def shed(self, level: Priority) -> Rejected:
         """Turn away a call that found it crowded.
@@ -215,7 +215,7 @@ class AdmissionPolicy(Policy[Admission]):
         Returns:
             what to tell its caller; it counts as turned away now.
         """
-        return self._turned_away(level, Turned("crowded", self._line.retry_after))
+        return self._turned_away(level, self._line.shed(level))
 
     def _leave(self, follower: Follower | None, outcome: Outcome, started: float) -> None:
         line = self._line

@@ -46,3 +46,25 @@ def test_a_standing_line_that_stays_empty_for_the_target_is_one_no_more():
 
 def test_nobody_in_line_is_no_line():
     assert not control().standing(1e9)
+
+
+def test_a_standing_line_from_which_callers_are_turned_away_is_not_empty_for_want_of_them():
+    line = control()
+    line.joined(100.0)
+    line.emptied(102.0)
+    line.shed(102.09)
+    assert line.standing(102.18)
+    assert not line.standing(102.20)
+    line.shed(102.20)
+    assert not line.standing(102.21), "it is none any more, and nobody makes it one by being turned away"
+
+
+def test_a_line_in_which_somebody_stands_is_as_it_was_when_others_are_turned_away():
+    line = control()
+    line.joined(100.0)
+    line.shed(102.0)
+    assert line.standing(110.0)
+    other = control()
+    other.joined(100.0)
+    other.shed(100.5)
+    assert not other.standing(100.6)
