@@ -6,6 +6,7 @@ review, and at ten times the load a seventh of all that the process can do.
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from starlette.requests import Request
@@ -68,7 +69,8 @@ class Door:
             receive = await self._let_in(scope, receive, operation, services.gate.heavy_line)
         except AppError as error:
             scope["state"]["route"] = operation.path
-            await respond_to(scope, error)(scope, receive, send)
+            with suppress(OSError):  # what a server raises by ASGI 2.4 when the client is gone
+                await respond_to(scope, error)(scope, receive, send)
             return
         await self._app(scope, receive, send if operation.at_hand is None else self._remembering(scope, send))
 

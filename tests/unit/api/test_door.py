@@ -12,7 +12,7 @@ from sengol_api.api.dispatch import CONTENT
 from sengol_api.api.door import Door
 from sengol_api.api.gate import OVER_SHARE
 from sengol_api.ops.drain import Drain
-from sengol_api.resilience.testing import run_virtual
+from sengol_api.resilience.testing import hang, run_virtual
 from support.toolkit.admissions import INTERACTIVE, admitting, end, started, state
 
 REVIEW = "/api/review/rev-1/generate-questions"
@@ -219,6 +219,21 @@ def test_without_an_overload_nobody_has_had_his_share():
         assert statuses == [200] * 11
         assert not any(OVER_SHARE in each for each in house.passed)
         await end(*running)
+
+    in_a_house(main)
+
+
+def test_a_client_that_is_gone_before_it_is_refused_is_no_fault():
+    async def main(house):
+        tasks = await house.overload()
+
+        async def gone(message):
+            raise BrokenPipeError
+
+        head = {"type": "http", "method": "POST", "path": SEARCH, "headers": [], "state": {"request_id": "id"}}
+        await house.door(head, hang, gone)
+        assert house.shed() == 1
+        await end(*tasks)
 
     in_a_house(main)
 
