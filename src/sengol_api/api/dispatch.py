@@ -70,7 +70,7 @@ class PathEndpoint:
             except AppError as error:
                 response = respond_to(scope, error)
                 log_failure(self._failures, request, error)
-            await _told(response, scope, receive, send)
+            await tell(response, scope, receive, send)
         except ClientDisconnect:
             return  # while it sent, or while it waited: nobody is there to be told
 
@@ -178,7 +178,8 @@ def log_failure(failures: Repeats, request: Request, error: Exception) -> None:
         failures.tell("operation failed", error.__cause__ or error, code=code, method=request.method, route=route)
 
 
-async def _told(response: Response | JsonResponse, scope: Scope, receive: Receive, send: Send) -> None:
+async def tell(response: Response | JsonResponse, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an answer, to whoever is still there."""
     with suppress(OSError):  # what a server raises by ASGI 2.4 when the client is gone
         await response(scope, receive, send)
 

@@ -6,14 +6,13 @@ review, and at ten times the load a seventh of all that the process can do.
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Final
 
 from starlette.requests import Request
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sengol_api.api.dispatch import CONTENT, read_body
+from sengol_api.api.dispatch import CONTENT, read_body, tell
 from sengol_api.api.errors import refusal, respond_to
 from sengol_api.api.gate import HEADER as PRIORITY
 from sengol_api.api.gate import OVER_SHARE, level_of
@@ -69,8 +68,7 @@ class Door:
             receive = await self._let_in(scope, receive, operation, services.gate.heavy_line)
         except AppError as error:
             scope["state"]["route"] = operation.path
-            with suppress(OSError):  # what a server raises by ASGI 2.4 when the client is gone
-                await respond_to(scope, error)(scope, receive, send)
+            await tell(respond_to(scope, error), scope, receive, send)
             return
         await self._app(scope, receive, send if operation.at_hand is None else self._remembering(scope, send))
 

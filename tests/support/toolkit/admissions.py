@@ -38,3 +38,13 @@ def in_turn(pipeline, order, seconds=0.01):
         await asyncio.sleep(seconds)
 
     return lambda name: pipeline.call(work, name)
+
+
+async def overloaded(pipeline, call, *, every, look=lambda: None):
+    """Make a call every so many seconds until the line is a standing one; their tasks. ``look`` is called before each."""
+    tasks = []
+    while not state(pipeline).overloaded:
+        look()
+        tasks.append(await started(call()))
+        await asyncio.sleep(every)
+    return tasks

@@ -13,7 +13,7 @@ from sengol_api.api.door import Door
 from sengol_api.api.gate import OVER_SHARE
 from sengol_api.ops.drain import Drain
 from sengol_api.resilience.testing import hang, run_virtual
-from support.toolkit.admissions import INTERACTIVE, admitting, end, started, state
+from support.toolkit.admissions import INTERACTIVE, admitting, end, overloaded, started, state
 
 REVIEW = "/api/review/rev-1/generate-questions"
 SEARCH = "/api/incidents/search"
@@ -65,10 +65,7 @@ class House:
 
     async def overload(self):
         """Twice as many pieces of work as can be done, until some wait in a standing line."""
-        tasks = []
-        while not self.line.overloaded:
-            tasks.append(await started(self.heavy.call(asyncio.sleep, 0.1)))
-            await asyncio.sleep(0.05)
+        tasks = await overloaded(self.heavy, lambda: self.heavy.call(asyncio.sleep, 0.1), every=0.05)
         for _ in range(100):
             if self.line.crowded(INTERACTIVE):
                 return tasks

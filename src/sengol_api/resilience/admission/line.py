@@ -98,10 +98,9 @@ class Line:
         if not self.waiting:
             return False
         with self._lock:
-            control, gap = self._controls[level], self._drain.gap
-            if gap is None or not control.standing(self._now()):
+            turns = self._turns(level)
+            if turns is None or not self._controls[level].standing(self._now()):
                 return False
-            turns = control.target / max(gap, 1e-9)
             overtaken = len(self._lines[level]) - 1 > int(2 * turns)
             return self._ahead(level, standing=False) > int(turns) and not overtaken
 
@@ -222,6 +221,11 @@ class Line:
         higher = sum(len(line) for other, line in self._lines.items() if other > level)
         return own + min(higher, PASSED_OVER * (own + 1))
 
+    def _turns(self, level: Priority) -> float | None:
+        """Places that are handed out while one of a class may wait in a standing line; None when nothing is known yet."""
+        gap = self._drain.gap
+        return None if gap is None else self._controls[level].target / max(gap, 1e-9)
+
     def _displace(self, level: Priority, now: float) -> list[_Place]:
         """Take the one with the least hope out of a full line, for one of this class."""
         crowded = [other for other, line in self._lines.items() if other < level and len(line) > 1][-1:]
@@ -239,8 +243,8 @@ class Line:
         The gap between two places is a mean, and the next ones may take half of it: hence twice the time. Two at most for each
         that joins: a line from before the overload gets shorter, and who is in it keeps his hope if nobody else comes.
         """
-        own, gap = self._lines[level], self._drain.gap
-        hope = len(own) if gap is None else int(2 * self._controls[level].target / max(gap, 1e-9))
+        own, turns = self._lines[level], self._turns(level)
+        hope = len(own) if turns is None else int(2 * turns)
         hopeless = min(2, max(0, len(own) - hope))
         return [self._taken(own.popitem(last=False)[0], "overtaken") for _ in range(hopeless)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from sengol_api.resilience import Overloaded, deadline
 from sengol_api.resilience.testing import Script, hang, run_virtual
-from support.toolkit.admissions import BATCH, CRITICAL, INTERACTIVE, admitting, end, in_turn, started, state
+from support.toolkit.admissions import BATCH, CRITICAL, INTERACTIVE, admitting, end, in_turn, overloaded, started, state
 
 
 def test_a_class_that_waits_gets_each_seventeenth_place():
@@ -78,10 +78,8 @@ def test_a_shorter_interval_and_target_are_in_force_at_once():
 def test_each_that_joins_a_standing_line_that_is_too_long_takes_two_out_of_it():
     async def main(loop):
         pipeline = admitting(loop, max_queue=100, target_delay=0.25)
-        call, tasks = in_turn(pipeline, [], seconds=0.1), []
-        while not state(pipeline).overloaded:
-            tasks.append(await started(call("one of many")))
-            await asyncio.sleep(0.02)
+        call = in_turn(pipeline, [], seconds=0.1)
+        tasks = await overloaded(pipeline, lambda: call("one of many"), every=0.02)
         lengths = []
         for _ in range(60):
             tasks.append(await started(call("newest"), INTERACTIVE))
@@ -98,10 +96,8 @@ def test_each_that_joins_a_standing_line_that_is_too_long_takes_two_out_of_it():
 def test_under_overload_the_wait_is_that_of_the_whole_line_and_no_less_than_it_takes_to_tell():
     async def main(loop):
         pipeline = admitting(loop, max_queue=100, target_delay=0.25)
-        call, tasks = in_turn(pipeline, [], seconds=0.1), []
-        while not state(pipeline).overloaded:
-            tasks.append(await started(call("one of many")))
-            await asyncio.sleep(0.02)
+        call = in_turn(pipeline, [], seconds=0.1)
+        tasks = await overloaded(pipeline, lambda: call("one of many"), every=0.02)
         waiting = state(pipeline).queued["interactive"]
         assert pipeline["admission"].shed(INTERACTIVE).retry_after == pytest.approx(0.1 * (waiting + 1), rel=0.05)
         await asyncio.sleep(0.9)
@@ -116,10 +112,8 @@ def test_under_overload_the_wait_is_that_of_the_whole_line_and_no_less_than_it_t
 def test_when_an_overload_is_over_one_waits_an_interval_again():
     async def main(loop):
         pipeline = admitting(loop, max_queue=100)
-        call, tasks = in_turn(pipeline, [], seconds=0.1), []
-        while not state(pipeline).overloaded:
-            tasks.append(await started(call("one of many")))
-            await asyncio.sleep(0.05)
+        call = in_turn(pipeline, [], seconds=0.1)
+        tasks = await overloaded(pipeline, lambda: call("one of many"), every=0.05)
         await asyncio.sleep(5)
         tasks.append(await started(pipeline.call(Script(hang))))
         began = loop.time()

@@ -7,18 +7,18 @@ import pytest
 from sengol_api.resilience import Overloaded
 from sengol_api.resilience.events import CallRejected
 from sengol_api.resilience.testing import Script, hang, run_virtual
-from support.toolkit.admissions import BATCH, CRITICAL, INTERACTIVE, admitting, end, in_turn, started, state
+from support.toolkit.admissions import BATCH, CRITICAL, INTERACTIVE, admitting, end, in_turn, overloaded, started, state
 
 
-async def overload(loop, *, level=INTERACTIVE, every=0.05):
+async def overload(loop, *, every=0.05):
     """A pipeline that does a call in 0.1 s, to which two come in that time, until its line is a standing one."""
     pipeline = admitting(loop, max_queue=100, target_delay=0.25)
-    call, tasks = in_turn(pipeline, [], seconds=0.1), []
-    while not state(pipeline).overloaded:
-        assert not pipeline["admission"].crowded(level), "a line that is no standing one takes whoever comes"
-        tasks.append(await started(call("one of many"), level))
-        await asyncio.sleep(every)
-    return pipeline, tasks
+    call = in_turn(pipeline, [], seconds=0.1)
+
+    def look():
+        assert not pipeline["admission"].crowded(INTERACTIVE), "a line that is no standing one takes whoever comes"
+
+    return pipeline, await overloaded(pipeline, lambda: call("one of many"), every=every, look=look)
 
 
 def waiting(pipeline):
@@ -74,10 +74,8 @@ def test_a_class_sees_those_above_it_and_not_those_below():
 def test_where_a_turn_takes_longer_than_one_may_wait_one_waits_all_the_same():
     async def main(loop):
         pipeline = admitting(loop, max_queue=100, target_delay=0.05, interval=0.5)
-        call, tasks = in_turn(pipeline, [], seconds=0.1), []
-        while not state(pipeline).overloaded:
-            tasks.append(await started(call("one of many")))
-            await asyncio.sleep(0.05)
+        call = in_turn(pipeline, [], seconds=0.1)
+        tasks = await overloaded(pipeline, lambda: call("one of many"), every=0.05)
         while waiting(pipeline):
             assert pipeline["admission"].crowded(INTERACTIVE) is (waiting(pipeline) <= 2)
             await asyncio.sleep(0.01)
@@ -93,10 +91,7 @@ def test_where_a_turn_takes_longer_than_one_may_wait_one_waits_all_the_same():
 def test_a_line_of_which_nothing_is_known_takes_whoever_comes():
     async def main(loop):
         pipeline = admitting(loop, max_queue=100)
-        tasks = [await started(pipeline.call(Script(hang)))]
-        while not state(pipeline).overloaded:
-            tasks.append(await started(pipeline.call(Script(hang))))
-            await asyncio.sleep(0.3)
+        tasks = await overloaded(pipeline, lambda: pipeline.call(Script(hang)), every=0.3)
         assert waiting(pipeline)
         assert not pipeline["admission"].crowded(INTERACTIVE)
         await end(*tasks)
