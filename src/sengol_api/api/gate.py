@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, TypeVar
 
-from sengol_api.resilience import AdaptiveLimit, Admission, Gradient2, Pipeline, Priority, Registry, priority
+from sengol_api.resilience import AdaptiveLimit, Admission, Occupancy, Pipeline, Priority, Registry, Station, priority
 from sengol_api.resilience.admission.policy import AdmissionPolicy
+from sengol_api.resilience.clock import SYSTEM_CLOCK, Clock
 from sengol_api.review.errors import Problem, ValidationError
 
 T = TypeVar("T")
@@ -16,20 +18,15 @@ OVER_SHARE: Final = "over_share"
 """In ``scope["state"]`` of a request whose sender has had his share of heavy work: it is batch work, whatever else it says."""
 _NAMES: Final = {"critical": Priority.CRITICAL, "interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 
-_LOOK_AFTER: Final = 10
-"""Pieces after which the limit of heavy work is looked at again: a process does some ten in a second."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateOptions:
     """What is done at once.
 
     Attributes:
-        least_heavy: pieces of heavy work (reviews, searches) that are let in at once however slow they are: one is worked out while
-            another one waits for the database. Those that wait for a model are slow without being a load, so there must be room for
-            them.
+        least_heavy: pieces of heavy work (reviews, searches) that are let in at once however much there is to compute.
+        first_heavy: so many to begin with, until it is seen how much of their time they wait for others.
         most_heavy: at most so many.
-        headroom: pieces of heavy work beyond those that the process can work at, as a multiple of the root of the limit.
         light: pieces of light work at once.
         queue: pieces of each that may wait for a place.
         target_delay: seconds that one waits at most under overload.
@@ -38,9 +35,9 @@ class GateOptions:
             when nobody else waits: then it is nobody's loss.
     """
 
-    least_heavy: int = 2
+    least_heavy: int = 1
+    first_heavy: int = 1
     most_heavy: int = 256
-    headroom: float = 0.3
     light: int = 256
     queue: int = 256
     target_delay: float = 0.1
@@ -57,14 +54,27 @@ class Gate:
     Args:
         options: what is done at once.
         registry: where its pipelines are entered.
+        computing: where this process computes; by default nowhere: all heavy work waits for others.
+        clock: of its pipelines.
     """
 
-    def __init__(self, options: GateOptions, registry: Registry | None = None) -> None:
+    def __init__(
+        self,
+        options: GateOptions,
+        registry: Registry | None = None,
+        computing: Station | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._own = options.own
         self._under_way: Counter[str] = Counter()
-        least, most = options.least_heavy, max(options.most_heavy, options.least_heavy)
-        search = Gradient2(headroom=options.headroom)
-        finder = AdaptiveLimit(search, initial=least, min_limit=least, max_limit=most, min_samples=_LOOK_AFTER)
+        self._computing = computing or Station()
+        finder = AdaptiveLimit(
+            Occupancy(self._computing),
+            initial=min(max(options.first_heavy, options.least_heavy), options.most_heavy),
+            min_limit=options.least_heavy,
+            max_limit=options.most_heavy,
+            min_samples=1,
+        )
         places: dict[Work, int | AdaptiveLimit] = {"heavy": finder, "light": options.light}
         self._pipelines = {
             work: Pipeline(
@@ -75,6 +85,7 @@ class Gate:
                     target_delay=options.target_delay,
                     interval=options.interval,
                 ),
+                clock=clock,
             )
             for work, number in places.items()
         }
@@ -109,7 +120,11 @@ class Gate:
 
     async def _admitted(self, work: Work, level: Priority, do: Callable[[], Awaitable[T]]) -> T:
         with priority(level, may_raise=True):
-            return await self._pipelines[work].call(do)
+            return await self._pipelines[work].call(do if work == "light" else partial(self._counted, do))
+
+    async def _counted(self, do: Callable[[], Awaitable[T]]) -> T:
+        with self._computing.call():
+            return await do()
 
 
 def level_of(wish: str | None, own: Priority) -> Priority:

@@ -28,6 +28,7 @@ from sengol_api.observability.tracing import start_tracing
 from sengol_api.ops.drain import Drain
 from sengol_api.ops.signals import drains_on_sigterm
 from sengol_api.ops.watchdog import PATIENCE, LoopWatch
+from sengol_api.resilience import Station
 from sengol_api.review.errors import AppError, DatabaseError
 from sengol_api.settings import Settings, load, read_environment
 
@@ -91,9 +92,10 @@ def application(workers: Path | None = None, *, supervised: bool = False) -> ASG
         try:
             with progress_bar() if for_people(settings.log_format) else progress_lines() as reporter:
                 await prepare(settings, reporter)
-            async with open_services(settings, telemetry) as services:
+            computing = Station()
+            async with open_services(settings, telemetry, computing) as services:
                 _settle()
-                work_aside()
+                work_aside(computing)
                 stand_in_order(services.drain, telemetry, supervised=supervised)
                 yield services
         except (StartError, AppError, RuntimeError) as error:

@@ -30,23 +30,27 @@ from sengol_api.ops.background import Background
 from sengol_api.ops.drain import Drain
 from sengol_api.ops.steering import INTERVAL as LOOK_AT_ORDERS
 from sengol_api.ops.steering import Steering
-from sengol_api.resilience import Registry
+from sengol_api.resilience import Registry, Station
 from sengol_api.review.generate import Assistant, GenerateQuestions
 from sengol_api.review.search import SearchIncidents
 from sengol_api.review.space import Spaces
 from sengol_api.settings import Settings
 
-ROOM_TO_WAIT: Final = 64
-"""Reviews that are let in at once where they wait for a model or for an index elsewhere, however long that takes: it is no load."""
+ROOM_TO_WAIT: Final = 16
+"""Reviews that are let in at once in the beginning, where they wait for a model or for an index elsewhere: that is no load."""
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, telemetry: Telemetry | None = None) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, telemetry: Telemetry | None = None, computing: Station | None = None
+) -> AsyncIterator[Services]:
     """Everything that the operations need, from a prepared database.
 
     Args:
         settings: where, and how.
         telemetry: counts what answers were made from and what they cost; by default for nobody.
+        computing: where work is done beside the event loop: heavy requests are let in by how many are there. By default none
+            are, and as many are let in as may be.
 
     Raises:
         StartError: the database holds no corpus yet, or READINESS_REQUIRES names what is no dependency.
@@ -93,7 +97,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
             store=shared.rates,
         )
         waits = model is not None or settings.vector_index != "embedded"
-        gate = GateOptions(least_heavy=ROOM_TO_WAIT, headroom=1.0) if waits else GateOptions()
+        gate = GateOptions(first_heavy=ROOM_TO_WAIT) if waits else GateOptions()
         services = Services(
             users=SqlUserStore(database),
             reviews=SqlReviewStore(database),
@@ -107,7 +111,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
             attribution=ATTRIBUTION,
             registry=registry,
             limits=Limits(limits, registry),
-            gate=Gate(gate, registry),
+            gate=Gate(gate, registry, computing),
             now=utc_now,
             started_at=started_at,
             health=health,

@@ -9,7 +9,9 @@
 
 from sengol_api.resilience.adaptive.aimd import Aimd
 from sengol_api.resilience.adaptive.gradient2 import Gradient2
+from sengol_api.resilience.adaptive.occupancy import Occupancy
 from sengol_api.resilience.adaptive.policy import AdaptiveLimit, LimitChanged
+from sengol_api.resilience.adaptive.station import Station
 from sengol_api.resilience.adaptive.vegas import Vegas
 from sengol_api.resilience.adaptive_timeout import AdaptiveTimeout, LimitMoved
 from sengol_api.resilience.admission.policy import Admission, OverloadBegan, OverloadEnded
@@ -93,6 +95,7 @@ __all__ = [
     "LimitMoved",
     "NotCached",
     "NothingServed",
+    "Occupancy",
     "OptionsError",
     "OverloadBegan",
     "OverloadEnded",
@@ -117,6 +120,7 @@ __all__ = [
     "SharedBreakers",
     "StaleServed",
     "StateStore",
+    "Station",
     "Tier",
     "TierFailed",
     "TimedOut",

@@ -1,11 +1,14 @@
 """Who is let in when there is more to do than can be done."""
 
 import asyncio
+from contextlib import suppress
+from random import Random
 
 import pytest
 
 from sengol_api.api.gate import Gate, GateOptions, level_of
-from sengol_api.resilience import Overloaded, Priority, Registry, current_priority
+from sengol_api.resilience import Overloaded, Priority, Registry, Station, current_priority
+from sengol_api.resilience.testing import run_virtual
 from sengol_api.review.errors import ValidationError
 
 
@@ -61,10 +64,39 @@ async def test_heavy_work_never_stands_in_the_way_of_light_work():
     assert await heavy == "done"
 
 
-async def test_room_for_those_who_wait_for_a_model_is_never_taken_away():
-    registry = Registry()
-    Gate(GateOptions(least_heavy=64), registry)
-    assert registry.snapshot()["admission.heavy"]["admission"].limit == 64
+def let_in(computes, waits, seconds=20.0, first=16):
+    """How many pieces of heavy work a gate lets in at once after so long, when there is always one more; virtual time."""
+
+    async def main(loop):
+        registry, computing, thread, chance = Registry(), Station(loop.time), asyncio.Lock(), Random(3)
+        gate = Gate(GateOptions(first_heavy=first), registry, computing, clock=loop)
+
+        async def do():
+            leave = computing.enter()
+            async with thread:
+                await asyncio.sleep(computes)
+            leave()
+            await asyncio.sleep(waits)
+
+        async def client():
+            while True:
+                with suppress(Overloaded):
+                    await gate.admit("heavy", Priority.INTERACTIVE, do)
+                await asyncio.sleep(chance.random())
+
+        clients = [asyncio.create_task(client()) for _ in range(150)]
+        await asyncio.sleep(seconds)
+        for each in clients:
+            each.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+        return registry.snapshot()["admission.heavy"]["admission"].limit
+
+    return run_virtual(main)
+
+
+@pytest.mark.parametrize(("waits", "least", "most"), [(0.0, 1, 1), (0.05, 2, 3), (1.0, 15, 32), (3.0, 45, 90)])
+def test_as_much_heavy_work_is_let_in_as_keeps_the_process_computing(waits, least, most):
+    assert least <= let_in(computes=0.05, waits=waits) <= most
 
 
 async def test_who_asks_for_much_at_once_stands_behind_those_who_ask_for_little():

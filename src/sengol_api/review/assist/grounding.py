@@ -73,7 +73,7 @@ class Examined:
 
 
 class Grounding:
-    """Checks the answers of one domain for one system. It is made once per call; looking at an answer changes nothing in it.
+    """Checks the answers of one domain for one system. It is made once per call, and remembers what it made of the last answer.
 
     Args:
         reword: the questions that the model may word.
@@ -107,6 +107,7 @@ class Grounding:
             gives_orders(f"{match.incident.title}\n{match.incident.text}") for question in known for match in sent(question)
         )
         """Whether a text that the model reads gives orders. Then nothing is added on its word."""
+        self._last: tuple[object, Examined] | None = None
 
     def check(self, value: Any) -> Sequence[str]:  # noqa: ANN401 - decoded JSON
         """What is worth a second call: an answer of a wrong form, or one of which more than half does not pass."""
@@ -115,7 +116,12 @@ class Grounding:
         return examined.problems[:MOST_PROBLEMS] if worth else ()
 
     def examine(self, value: object) -> Examined:
-        """Look at every part of an answer, whatever it is."""
+        """Look at every part of an answer, whatever it is. It is asked for twice: will it do, and what is to be taken of it."""
+        if self._last is None or self._last[0] != value:
+            self._last = value, self._examined(value)
+        return self._last[1]
+
+    def _examined(self, value: object) -> Examined:
         suggested, form = parse(value)
         problems = list(form)
         order = tuple(dict.fromkeys(area for area in suggested.order if area in self._asked))

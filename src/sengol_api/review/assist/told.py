@@ -28,7 +28,7 @@ _NUMBER_WORDS: Final[dict[str, str]] = {
 def numbers(text: str) -> frozenset[str]:
     """The numbers of a text, in digits and in words, in one spelling each: 1,000 and 1000 are the same; "one" is no number here."""
     digits = (_GROUPING.sub("", found).lstrip("0") or "0" for found in _NUMBER.findall(text))
-    spelled = (_NUMBER_WORDS.get(_singular(word)) for word in words(text.lower()))
+    spelled = (_NUMBER_WORDS.get(_singular(word)) for word in set(words(text.lower())))
     return frozenset([*digits, *(word for word in spelled if word), *(["percent"] if "%" in text else [])])
 
 
@@ -63,7 +63,7 @@ def _stems(text: str) -> list[str]:
 
 def ordinary(texts: Iterable[str]) -> frozenset[str]:
     """The words that some text writes in lower case, so that they are no names."""
-    return FUNCTION_WORDS | {_singular(word) for text in texts for word in words(text) if word.islower()}
+    return FUNCTION_WORDS | {_singular(word) for word in {word for text in texts for word in words(text)} if word.islower()}
 
 
 def _singular(word: str) -> str:
@@ -95,7 +95,7 @@ class Told:
     def by(cls, *texts: str) -> "Told":
         """What texts tell together."""
         joined = " ".join(texts)
-        return cls(numbers(joined), frozenset(_singular(word) for word in words(joined.lower())), content(joined))
+        return cls(numbers(joined), frozenset(map(_singular, set(words(joined.lower())))), content(joined))
 
     def __or__(self, other: "Told") -> "Told":
         """What both tell together."""

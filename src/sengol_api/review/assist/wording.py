@@ -6,6 +6,7 @@ Each complaint completes "the question …" or "the sentence …" and says what 
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final, Literal
 
 from sengol_api.review.assist.orders import gives_orders
@@ -15,6 +16,8 @@ Kind = Literal["question", "importance"]
 SHORTEST: Final = 30
 LONGEST: Final = 400
 LEAST_FUNCTION_WORDS: Final = 0.2
+REMEMBERED: Final = 256
+"""Texts whose words are remembered: while an answer is examined, those of each of its texts and areas are asked for many times."""
 _PUNCTUATION: Final = frozenset(" .,;:?!'’‘\"“”()-–—/%&+€$£§…")
 _WORD: Final = re.compile(r"[^\W_]+")
 _SENTENCE_END: Final = re.compile(r"[.!?…][\"”’')]*\s+(?=\S)")
@@ -47,9 +50,10 @@ FUNCTION_WORDS: Final = _ASKING | frozenset(
 )
 
 
-def words(text: str) -> list[str]:
+@lru_cache(REMEMBERED)
+def words(text: str) -> tuple[str, ...]:
     """The words of a text as they stand; apostrophes and hyphens part them."""
-    return _WORD.findall(text)
+    return tuple(_WORD.findall(text))
 
 
 def sentences(text: str) -> list[str]:
@@ -68,7 +72,7 @@ def complaints(text: str, original: str, kind: Kind) -> Iterator[str]:
     if not SHORTEST <= len(text) <= LONGEST:
         yield f"must have {SHORTEST} to {LONGEST} characters"
         return
-    if any(not _allowed(ch) for ch in text):
+    if not all(map(_allowed, set(text))):
         yield "may hold Latin letters, digits and ordinary punctuation only: no markup, code, other script or invisible character"
         return
     if len(sentences(text)) > 2:

@@ -8,6 +8,7 @@ import pytest
 from sengol_api.review.assist.grounding import MOST_PROBLEMS, Grounding
 from sengol_api.review.assist.places import Places
 from sengol_api.review.assist.prompt import INSTRUCTIONS, task
+from sengol_api.review.assist.schema import parse
 from support.assisted import DESCRIPTION, REQUEST, embedder, good_answer, good_item, reviewed, split
 
 AREA = "ai.prompt-injection"
@@ -33,6 +34,18 @@ def answer(*items, **changes):
 def looked_at(grounding, **changes):
     examined = grounding.examine(answer(item(**changes)))
     return examined.rewordings[AREA], examined.problems
+
+
+def test_what_was_checked_is_not_looked_through_again_when_it_is_used(grounding, monkeypatch):
+    parsed = []
+    monkeypatch.setattr("sengol_api.review.assist.grounding.parse", lambda value: parsed.append(value) or parse(value))
+    first, second = answer(item()), answer(item(question=None))
+    assert grounding.check(first) == ()
+    assert grounding.examine(answer(item())).rewordings[AREA].question == GOOD
+    assert parsed == [first]
+    assert grounding.examine(second).rewordings[AREA].question is None
+    assert grounding.examine(first).rewordings[AREA].question == GOOD
+    assert parsed == [first, second, first]
 
 
 def test_a_good_answer_passes_whole(grounding, review):
