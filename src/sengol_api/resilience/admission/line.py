@@ -26,7 +26,6 @@ class Turned(Exception):
     def __init__(self, why: str, retry_after: float | None) -> None:
         self.why = why
         self.retry_after = retry_after
-        super().__init__(why, retry_after)
 
 
 class _Place:
@@ -38,8 +37,7 @@ class _Place:
         self.waiter = waiter
         self.level = level
         self.expires = expires
-        self.lost: str | None = None
-        """Why it was taken out of the line, if it was."""
+        self.lost: str | None = None  # why it was taken out of the line, if it was
 
 
 class Line:
@@ -69,6 +67,7 @@ class Line:
         self._passed = dict.fromkeys(Priority, 0)
         self._drain = DrainRate()
         self._controls = {level: ControlledDelay(control.target, control.interval) for level in self._lines}
+        self._whole = self._controls[min(Priority)]  # before the lowest class stand all
         self._longest = longest
         self.limit = limit
         self.running = 0
@@ -77,7 +76,7 @@ class Line:
     @property
     def standing(self) -> bool:
         """Whether there is an overload: the line has not been empty for an interval."""
-        return self._controls[min(Priority)].standing(self._now())
+        return self._whole.standing(self._now())
 
     def queued(self) -> dict[Priority, int]:
         """Who waits, by class."""
@@ -95,8 +94,6 @@ class Line:
         One more, because places become free two at a time, and one of them would be left. He could still join, as the newest, and
         would take the turn of one who is there already. In a line that is far longer, from before the overload, he should do that.
         """
-        if not self.waiting:
-            return False
         with self._lock:
             turns = self._turns(level)
             if turns is None or not self._controls[level].standing(self._now()):
@@ -107,10 +104,9 @@ class Line:
     def shed(self, level: Priority) -> Turned:
         """Turn away somebody who has not joined."""
         with self._lock:
-            now = self._now()
             for each, control in self._controls.items():
                 if each <= level:
-                    control.shed(now)
+                    control.shed(self._now())
             return Turned("crowded", self.retry_after)
 
     def enter(self) -> bool:
@@ -124,8 +120,7 @@ class Line:
         """Give a place back."""
         with self._lock:
             self.running -= 1
-            waiting = self.waiting
-        if waiting:
+        if self.waiting:
             self._settle()
 
     def resize(self, limit: int, longest: int | None = None, target: float | None = None, interval: float | None = None) -> None:
@@ -183,7 +178,7 @@ class Line:
     def retry_after(self) -> float | None:
         """Seconds in which all who wait now will have gone; while the line stands, not less than the time it takes to tell."""
         seconds = self._drain.seconds_for(self.waiting + 1)
-        return max(self._controls[min(Priority)].interval, seconds or 0.0) if self.standing else seconds
+        return max(self._whole.interval, seconds or 0.0) if self.standing else seconds
 
     # Joining and leaving
 
@@ -197,9 +192,7 @@ class Line:
                 raise Turned("deadline", wait)
             lost: list[_Place] = []
             if self.waiting >= self._longest:
-                lost = self._displace(level, now)
-                if not lost:
-                    raise Turned("full", self.retry_after)
+                lost = [self._displace(level, now)]
             elif standing:
                 lost = self._overtake(level)
             patience = self._controls[level].patience(now)
@@ -226,16 +219,16 @@ class Line:
         gap = self._drain.gap
         return None if gap is None else self._controls[level].target / max(gap, 1e-9)
 
-    def _displace(self, level: Priority, now: float) -> list[_Place]:
-        """Take the one with the least hope out of a full line, for one of this class."""
+    def _displace(self, level: Priority, now: float) -> _Place:
+        """Take the one with the least hope out of a full line, for one of this class, which is refused when nobody gives way."""
         crowded = [other for other, line in self._lines.items() if other < level and len(line) > 1][-1:]
         if not crowded and not self._lines[level]:
             most = max(self._lines, key=lambda other: len(self._lines[other]))
             crowded = [most] if len(self._lines[most]) > 1 else []
         if not crowded:
-            return []
+            raise Turned("full", self.retry_after)
         place, _ = self._lines[crowded[0]].popitem(last=not self._controls[crowded[0]].standing(now))
-        return [self._taken(place, "displaced")]
+        return self._taken(place, "displaced")
 
     def _overtake(self, level: Priority) -> list[_Place]:
         """Take the oldest of a class out of a standing line whom one more before them leaves without hope.
@@ -282,11 +275,7 @@ class Line:
                 self.running -= lost
                 now = self._now()
                 while self.running < self.limit and self.waiting:
-                    place = self._next(now)
-                    if place.expires >= now:
-                        place.waiter.granted = True
-                        self.running += 1
-                    woken.append(place)
+                    woken.append(self._next(now))
             lost = 0
             for place in woken:
                 if not place.waiter.wake() and place.waiter.granted:
@@ -296,14 +285,16 @@ class Line:
                 return
 
     def _next(self, now: float) -> _Place:
-        """Whose turn it is; out of the line with it."""
+        """Whose turn it is; out of the line with it, and a place to it unless its time is over."""
         waiting = [level for level, line in self._lines.items() if line]
         level = next((each for each in waiting[1:] if self._passed[each] >= PASSED_OVER), waiting[0])
         place, _ = self._lines[level].popitem(last=self._controls[level].standing(now))
         if place.expires >= now:
+            place.waiter.granted = True
+            self.running += 1
             self._drain.handed_out(now)
-            for each in waiting[waiting.index(level) + 1 :]:
+            for each in waiting[waiting.index(level) :]:
                 self._passed[each] += 1
-            self._passed[level] = 0
+            self._passed[level] = 0  # and it begins anew
         self._gone(level, now)
         return place

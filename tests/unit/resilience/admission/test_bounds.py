@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sengol_api.resilience import OptionsError, Overloaded
+from sengol_api.resilience import OptionsError, Overloaded, TimedOut
 from sengol_api.resilience.adaptive.policy import AdaptiveLimit, LimitChanged
 from sengol_api.resilience.admission.policy import Admission
 from sengol_api.resilience.testing import ManualClock, Script, after, hang, run_virtual
@@ -39,6 +39,29 @@ def test_plain_functions_teach_the_limit_as_well():
         with pytest.raises(TimeoutError):
             pipeline.call_sync(Script(TimeoutError()).sync)
     assert state(pipeline).limit == 1
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_call_that_had_no_time_for_an_answer_does_not_lower_the_limit(plain):
+    async def main(loop):
+        adaptive = AdaptiveLimit(algorithm="aimd", initial=5, min_samples=1, window=0.01)
+        pipeline = admitting(loop, max_concurrent=adaptive)
+
+        async def cut_after(seconds):
+            error = TimedOut("api", "timeout", seconds, by_deadline=True)
+            if not plain:
+                return await pipeline.call(Script(after(seconds, error)))
+            return pipeline.call_sync(lambda: (loop.jump(seconds), Script(error).sync()))
+
+        await pipeline.call(Script(after(0.1, "well")))
+        with pytest.raises(TimedOut):
+            await cut_after(0.15)
+        assert state(pipeline).limit == 5
+        with pytest.raises(TimedOut):
+            await cut_after(0.25)
+        assert state(pipeline).limit < 5, "it had twice the time that an answer takes"
+
+    run_virtual(main)
 
 
 def test_bounds_can_be_changed_at_run_time_and_those_in_line_come_in():

@@ -44,6 +44,14 @@ def test_a_standing_line_that_stays_empty_for_the_target_is_one_no_more():
     assert line.standing(104.0)
 
 
+def test_both_times_are_over_when_they_have_passed_to_the_last_bit():
+    line = ControlledDelay(target=0.25, interval=1.0)
+    line.joined(100.0)
+    assert line.standing(101.0)
+    line.emptied(102.0)
+    assert not line.standing(102.25)
+
+
 def test_nobody_in_line_is_no_line():
     assert not control().standing(1e9)
 

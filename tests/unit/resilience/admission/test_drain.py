@@ -19,6 +19,15 @@ def test_the_wait_is_the_mean_gap_times_the_places():
     assert drain.seconds_for(5) == pytest.approx(0.5)
 
 
+def test_one_long_gap_counts_for_a_tenth():
+    drain = DrainRate()
+    for moment in (100.0, 100.1, 101.2):
+        drain.handed_out(moment)
+    assert drain.seconds_for(1) == pytest.approx(0.9 * 0.1 + 0.1 * 1.1)
+    drain.handed_out(101.2)
+    assert drain.seconds_for(1) == pytest.approx(0.9 * 0.2)
+
+
 def test_time_without_a_line_is_no_gap():
     drain = DrainRate()
     drain.handed_out(100.0)

@@ -36,6 +36,52 @@ def test_two_classes_that_are_passed_over_are_counted_by_themselves():
     run_virtual(main)
 
 
+def test_a_class_gets_the_seventeenth_place_also_when_another_has_been_passed_over_as_often():
+    async def main(loop):
+        pipeline, order = admitting(loop, max_queue=100, interval=10.0), []
+        call = in_turn(pipeline, order)
+        tasks = [await started(call("running"))]
+        tasks += [await started(call("batch"), BATCH)]
+        tasks += [await started(call("interactive")) for _ in range(3)]
+        tasks += [await started(call("critical"), CRITICAL) for _ in range(16)]
+        await asyncio.gather(*tasks)
+        assert order[16:] == ["critical", "batch", "interactive", "interactive", "interactive"]
+
+    run_virtual(main)
+
+
+def test_what_one_is_told_of_the_wait_is_the_turn_that_one_would_get():
+    async def main(loop):
+        pipeline, order = admitting(loop, max_queue=100, interval=20.0), []
+        call = in_turn(pipeline, order, seconds=0.125)
+        tasks = [await started(call("one of many")) for _ in range(53)]
+        await asyncio.sleep(0.3)
+        tasks.append(await started(call("batch"), BATCH))
+        assert state(pipeline).queued == {"batch": 1, "interactive": 50, "critical": 0}
+        with deadline(1.0, clock=loop), pytest.raises(Overloaded, match="before its deadline") as refused:
+            await (await started(call("in a hurry"), BATCH))
+        before = len(order)
+        tasks.append(await started(call("with time"), BATCH))
+        await asyncio.gather(*tasks)
+        assert refused.value.retry_after == 0.125 * len(order[before : order.index("with time") + 1])
+
+    run_virtual(main)
+
+
+def test_whose_turn_is_due_at_the_very_moment_of_his_deadline_may_wait_for_it():
+    async def main(loop):
+        pipeline = admitting(loop, max_queue=100)
+        call = in_turn(pipeline, [], seconds=0.125)
+        tasks = [await started(call("one of many")) for _ in range(4)]
+        await asyncio.sleep(0.28125)
+        assert state(pipeline).queued["interactive"] == 1
+        with deadline(0.25, clock=loop):  # the second place from now is due in two times 0.125 s
+            assert await (await started(pipeline.call(Script("its turn")))) == "its turn"
+        await end(*tasks)
+
+    run_virtual(main)
+
+
 def test_a_longer_line_is_in_force_at_once():
     async def main(loop):
         pipeline = admitting(loop, max_queue=1)
@@ -105,6 +151,20 @@ def test_under_overload_the_wait_is_that_of_the_whole_line_and_no_less_than_it_t
         assert state(pipeline).queued["interactive"] < 9
         assert pipeline["admission"].shed(INTERACTIVE).retry_after == 1.0
         await end(*tasks)
+
+    run_virtual(main)
+
+
+def test_under_overload_the_newest_needs_time_for_the_next_place_only():
+    async def main(loop):
+        pipeline, order = admitting(loop, max_queue=100, target_delay=0.25), []
+        call = in_turn(pipeline, order, seconds=0.1)
+        tasks = await overloaded(pipeline, lambda: call("one of many"), every=0.05)
+        with deadline(0.15, clock=loop):
+            newest = await started(call("newest"))
+        await asyncio.sleep(0.1)
+        assert order[-1] == "newest"
+        await end(newest, *tasks)
 
     run_virtual(main)
 

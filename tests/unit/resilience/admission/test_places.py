@@ -7,9 +7,11 @@ import pytest
 
 from sengol_api.resilience import Overloaded, Pipeline
 from sengol_api.resilience.adaptive.policy import AdaptiveLimit
+from sengol_api.resilience.admission.codel import ControlledDelay
+from sengol_api.resilience.admission.line import Line
 from sengol_api.resilience.admission.policy import Admission
 from sengol_api.resilience.testing import ManualClock, Script, VirtualLoop, hang, run_virtual
-from support.toolkit.admissions import admitting, end, in_turn, started, state
+from support.toolkit.admissions import INTERACTIVE, admitting, end, in_turn, started, state
 
 
 def test_a_waiter_that_is_cancelled_leaves_the_line():
@@ -83,6 +85,50 @@ def test_one_whose_time_is_over_is_passed_by_even_when_its_timer_is_late():
         assert state(pipeline).in_flight == 0
 
     run_virtual(main, loop=loop)
+
+
+def test_who_has_got_a_place_leaves_no_timer_behind():
+    async def main(loop):
+        line, timers, call_later = Line(1, 1, ControlledDelay(0.1, 1.0), loop.now), [], loop.call_later
+
+        def noted(*args):
+            timers.append(call_later(*args))
+            return timers[-1]
+
+        assert line.enter()
+        loop.call_later = noted
+        waiting = await started(line.wait(INTERACTIVE, None))
+        line.release()
+        await waiting
+        assert [timer.cancelled() for timer in timers] == [True], "it would hold the waiter until it comes up"
+
+    run_virtual(main)
+
+
+def test_a_place_that_is_given_back_just_before_one_stands_in_line_is_not_waited_for():
+    async def main(loop):
+        line = Line(1, 1, ControlledDelay(0.1, 1.0), loop.now)
+        assert line.enter()
+        assert not line.enter()
+        line.release()  # by another thread, which found nobody in line
+        began = loop.time()
+        await line.wait(INTERACTIVE, None)
+        assert (loop.time() - began, line.running, line.waiting) == (0.0, 1, 0)
+
+    run_virtual(main)
+
+
+def test_a_place_that_comes_at_the_very_end_of_ones_time_is_ones_own():
+    async def main(loop):
+        line = Line(1, 1, ControlledDelay(0.125, 0.5), loop.now)
+        assert line.enter()
+        waiting = await started(line.wait(INTERACTIVE, None))
+        loop.jump(0.5)
+        line.release()
+        await waiting
+        assert line.running == 1
+
+    run_virtual(main)
 
 
 @pytest.mark.parametrize("ending", [ValueError("own"), asyncio.CancelledError()], ids=["error", "cancelled"])
@@ -171,8 +217,9 @@ def test_an_interrupt_while_a_plain_function_waits_leaks_no_place():
         assert (state(pipeline).in_flight, state(pipeline).queued["interactive"]) == (0, 0)
 
 
-def test_a_place_handed_to_a_waiter_of_a_closed_loop_goes_to_the_next():
-    clock, served = ManualClock(), []
+@pytest.mark.parametrize("seconds", [0.0, 2.0], ids=["in time", "when its time is over"])
+def test_a_place_for_a_waiter_of_a_closed_loop_goes_to_the_next(seconds):
+    clock = ManualClock()
     pipeline = admitting(clock)
 
     def in_a_loop_that_is_closed():
@@ -181,11 +228,11 @@ def test_a_place_handed_to_a_waiter_of_a_closed_loop_goes_to_the_next():
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
         lost.append(task)
+        clock.advance(seconds)
 
     lost = []
     pipeline.call_sync(in_a_loop_that_is_closed)
     assert state(pipeline).in_flight == 0
     lost.pop().get_coro().close()
     assert state(pipeline).in_flight == 0
-    pipeline.call_sync(served.append, "next")
-    assert served == ["next"]
+    assert pipeline.call_sync(Script("next").sync) == "next"

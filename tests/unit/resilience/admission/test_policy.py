@@ -12,7 +12,7 @@ from sengol_api.resilience.admission.policy import Admission, OverloadBegan, Ove
 from sengol_api.resilience.priority import Priority
 from sengol_api.resilience.testing import ManualClock, Script, hang, run_virtual
 from support.queueing import offer
-from support.toolkit.admissions import BATCH, CRITICAL, INTERACTIVE, admitting, end, in_turn, started, state
+from support.toolkit.admissions import BATCH, CRITICAL, INTERACTIVE, admitting, end, in_turn, overloaded, started, state
 
 
 def test_calls_wait_for_a_place_first_come_first_served():
@@ -79,6 +79,27 @@ def test_under_overload_waits_are_short_and_the_newest_goes_first():
         await call("calm again")
         assert [type(event) for event in told] == [OverloadBegan, OverloadEnded]
         assert not state(pipeline).overloaded
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_overload_is_told_as_soon_as_one_more_comes(plain):
+    async def main(loop):
+        pipeline, told = admitting(loop, max_queue=100, target_delay=1.0), []
+        pipeline.subscribe(lambda _: told.append(loop.time()), OverloadBegan)
+        call = in_turn(pipeline, [], seconds=0.1)
+        tasks = await overloaded(pipeline, lambda: call("one of many"), every=0.05)
+        assert not told
+        began = loop.time()
+        if plain:
+            with pytest.raises(Overloaded):  # a plain function holds up the loop, and so all who could give it a place
+                pipeline.call_sync(int)
+        else:
+            tasks.append(await started(call("one more")))
+        assert told == [began]
+        assert pipeline["admission"].overloaded
+        await end(*tasks)
 
     run_virtual(main)
 

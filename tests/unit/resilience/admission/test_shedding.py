@@ -136,5 +136,28 @@ def test_the_wait_is_told_from_the_line_even_where_nothing_is_known_of_it_yet():
     async def main(loop):
         error = admitting(loop)["admission"].shed(BATCH)
         assert error.retry_after == pytest.approx(1.0)
+        pipeline = admitting(loop, interval=0.5)
+        tasks = await overloaded(pipeline, lambda: pipeline.call(Script(hang)), every=0.1)
+        assert pipeline["admission"].shed(BATCH).retry_after == 0.5
+        await end(*tasks)
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize(("level", "patience"), [(BATCH, 1.0), (INTERACTIVE, 0.25), (CRITICAL, 0.25)])
+def test_an_overload_goes_on_while_callers_are_turned_away_for_them_and_those_below(level, patience):
+    async def main(loop):
+        pipeline, tasks = await overload(loop)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(20):
+            pipeline["admission"].shed(level)
+            await asyncio.sleep(0.1)
+        assert state(pipeline).overloaded
+        running = await started(pipeline.call(Script(hang)))
+        began = loop.time()
+        with pytest.raises(Overloaded, match="waited in line"):
+            await (await started(pipeline.call(Script()), INTERACTIVE))
+        assert loop.time() - began == pytest.approx(patience)
+        await end(running)
 
     run_virtual(main)
