@@ -3,6 +3,7 @@
 The worker has one core, what asks it has the other. Arrivals are those of an open system: they come by chance (a Poisson process)
 at their rate, however long the answers take, over as many connections as that needs. No review was ever asked before.
 Half of the arrivals come from one greedy user. Beside them somebody looks up his reviews, and a probe asks for health.
+With ``--model`` each review would have help of a language model, which takes so many seconds for an answer, or is ``away``.
 """
 
 import argparse
@@ -11,14 +12,22 @@ import json
 import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
 from main_job import DOMAINS, SYSTEMS, Client, machine, processor_seconds, resident_mib, server
+
+from support.assisted import good_answer
+from support.openai_faults import OpenAIFaults
+from support.openai_taxonomy import Fault
 
 PASSWORD = "a long passphrase"
 USERS = 20
@@ -191,6 +200,24 @@ def worker_threads(pid: int) -> dict[str, float]:
     return found
 
 
+@contextmanager
+def model(wish: str | None) -> Iterator[dict[str, str]]:
+    """Settings of a service with such a model, which runs in this process."""
+    if wish is None:
+        yield {"OPENAI_API_KEY": ""}
+        return
+    there = OpenAIFaults(seed=3)
+    try:
+        if wish == "away":
+            there.always(Fault("away", how="reset at once"))
+        else:
+            there.reply = lambda ask: json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
+            there.always(Fault("slow", how="slow", seconds=float(wish)))
+        yield {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": there.base_url, "EMBEDDINGS": "local"}
+    finally:
+        there.close()
+
+
 def people(url: str) -> tuple[list[str], list[str]]:
     """Tokens and reviews of the users."""
     tokens, reviews = [], []
@@ -203,8 +230,8 @@ def people(url: str) -> tuple[list[str], list[str]]:
     return tokens, reviews
 
 
-async def measure(url: str, pid: int, seconds: float, times: float) -> None:
-    """All phases, one after the other."""
+async def measure(url: str, pid: int, seconds: float, times: float, most: int) -> None:
+    """All phases, one after the other; the capacity is sought with up to ``most`` reviews at once."""
     load = Load(url, *people(url))
     await load.closed(2, 3)  # warm
     alone = await load.closed(1, 10)
@@ -214,7 +241,7 @@ async def measure(url: str, pid: int, seconds: float, times: float) -> None:
     print(f"  unloaded: review p50 {quantile(alone.seconds['others'], 0.5):.0f} ms, p99 {unloaded:.0f} ms; ", end="")
     print(f"look-up p50 {quantile(lookups, 0.5):.1f} ms, p99 {quantile(lookups, 0.99):.1f} ms")
     peak = 0.0
-    for at_once in (1, 2, 4, 8):
+    for at_once in [2**power for power in range(most.bit_length())]:
         rate = (await load.closed(at_once, 8)).statuses["others"][200] / 8
         print(f"  {at_once} at once: {rate:.1f} reviews/s")
         peak = max(peak, rate)
@@ -273,13 +300,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of the overload")
     parser.add_argument("--times", type=float, default=10.0, help="the capacity that is offered")
+    parser.add_argument("--model", help="seconds that a language model takes for an answer, or away; by default there is none")
     options = parser.parse_args()
     print(f"{machine()}; server on core {SERVER_CORE}, clients on core {CLIENT_CORE}; load average {os.getloadavg()[0]:.1f}\n")
     os.sched_setaffinity(0, {CLIENT_CORE})
-    with tempfile.TemporaryDirectory(prefix="sengol-bench-") as folder:
-        settings = {"CACHE_MAX_SIZE": "64", "LOG_LEVEL": "info", "OPENAI_API_KEY": "", "DATABASE_URL": "", "REDIS_URL": ""}
+    with tempfile.TemporaryDirectory(prefix="sengol-bench-") as folder, model(options.model) as settings:
+        settings |= {"CACHE_MAX_SIZE": "64", "LOG_LEVEL": "info", "DATABASE_URL": "", "REDIS_URL": ""}
         with server(Path(folder) / "data", pinned=SERVER_CORE, **settings) as (url, pid, _):
-            asyncio.run(measure(url, pid, options.seconds, options.times))
+            asyncio.run(measure(url, pid, options.seconds, options.times, 8 if options.model is None else 32))
 
 
 if __name__ == "__main__":

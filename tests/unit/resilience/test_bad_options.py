@@ -27,7 +27,12 @@ from sengol_api.resilience import (
 )
 from sengol_api.resilience.options import Options
 
-NEEDED = {"RateLimit": {"rate": 10}, "Fallback": {"alternatives": {"last good": dict}}, "Hedge": {"idempotent": True}}
+NEEDED = {
+    "RateLimit": {"rate": 10},
+    "Fallback": {"alternatives": {"last good": dict}},
+    "Hedge": {"idempotent": True},
+    "Occupancy": {"station": sengol_api.resilience.Station()},
+}
 ALL = {
     name: kind
     for name, kind in vars(sengol_api.resilience).items()

@@ -91,8 +91,9 @@ class Line:
     def crowded(self, level: Priority) -> bool:
         """Whether a standing line has more before one more of a class than get their turn in the time that he may wait.
 
-        One more, because places become free two at a time, and one of them would be left. He could still join, as the newest, and
-        would take the turn of one who is there already. In a line that is far longer, from before the overload, he should do that.
+        One more, because the time between two places is a mean: the next ones may come sooner, and would be left. He could still
+        join, as the newest, and would take the turn of one who is there already. In a line that is far longer, from before the
+        overload, he should do that.
         """
         with self._lock:
             turns = self._turns(level)
