@@ -1,10 +1,12 @@
 """What is refused at the door, over HTTP."""
 
 import asyncio
+import json
 from types import SimpleNamespace
 
 from sengol_api.api.gate import Gate, GateOptions
 from sengol_api.api.services import ApiOptions
+from sengol_api.ops.drain import Drain
 from sengol_api.resilience import Priority, current_priority
 from support.wire import DESCRIPTION
 
@@ -47,6 +49,24 @@ async def test_an_answer_that_is_kept_is_given_all_the_same_also_to_another_revi
         assert (await api.generated(review))["generationMetadata"]["cache"] == "hit"
     other = await api.send("POST", f"/api/review/{first}/generate-questions", {"systemDescription": DESCRIPTION, "maxQuestions": 3})
     assert (other.status_code, other.json()["code"]) == (503, "OVERLOADED")
+
+
+async def test_a_body_that_the_door_waits_for_is_in_flight_when_the_process_stops(make_api):
+    gate = Gate(GateOptions())
+    api = await make_api(gate=gate, drain=(drain := Drain(timeout=0)))
+    api.headers = await api.register()
+    review = await api.review()
+    await api.generated(review)
+    gate.heavy_line = crowded_gate().heavy_line
+    call = api.exchange("POST", f"/api/review/{review}/generate-questions", api.headers.items(), body=())
+    asking = asyncio.create_task(call.run())
+    await asyncio.sleep(0)  # it waits for the body
+    stopping = asyncio.create_task(drain.run(lambda: None, lambda: None))
+    async with asyncio.timeout(20):
+        await asking
+    await drain.closed()
+    await stopping
+    assert (call.status, json.loads(call.content)["code"]) == (503, "SHUTTING_DOWN")
 
 
 async def test_the_work_of_one_who_has_had_his_share_is_batch_work(make_api):

@@ -158,8 +158,8 @@ def create_app(
     routes = [Route(path, app) for path, app in labelled.items() if "{" in path]
     router = Router(routes, redirect_slashes=False, default=_not_found, lifespan=lifespan)
     fixed = _Fixed({path: app for path, app in labelled.items() if "{" not in path}, router)
-    inner: ASGIApp = InFlight(Faults(fixed), lambda: opened[0].drain if opened else None)
-    inner = Door(inner, OPERATIONS, lambda: opened[0] if opened else None)
+    door = Door(fixed, OPERATIONS, lambda: opened[0] if opened else None)
+    inner: ASGIApp = InFlight(Faults(door), lambda: opened[0].drain if opened else None)
     if chosen.origins:
         inner = Cors(
             inner,
