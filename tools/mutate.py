@@ -1,4 +1,4 @@
-"""Mutation run: does a test fail for every small fault in breaker, retry, deadline, cache and admission? Run by ``make mutate``.
+"""Mutation run: does a test fail for every small fault in breaker, retry, deadline, cache, admission and the limit by occupancy? Run by ``make mutate``.
 
 Each fault (see ``mutants.py``) is tried in a process of its own, forked from one that has pytest loaded already, with those tests
 that visit its lines, the quickest first, until one fails. All works on a copy of the sources; the faulty module itself is never
@@ -39,6 +39,7 @@ SLOW = TESTS / "test_simulations.py"  # long runs of everything, which notice wh
 EXPLAINED = ROOT / "docs/resilience/surviving-mutants.md"
 MODULES = """
     breaker/*.py retry.py series.py budget.py backoff.py history.py deadline.py expiry.py attempt.py cache/*.py admission/*.py
+    adaptive/occupancy.py adaptive/station.py
 """.split()
 PROCESSES = int(os.environ.get("PROCESSES") or os.cpu_count() or 1)
 MEMORY = 4 * 2**30  # bytes of address space: an endless loop that collects things is stopped there

@@ -53,6 +53,10 @@ def test_it_grows_by_so_many_times_in_a_window_and_within_its_bounds():
     assert limit_after(under_way=10, at_work=0, most=15.0) == 15.0
 
 
+def test_a_station_that_was_empty_all_the_time_counts_as_busy_for_a_thousandth_of_it():
+    assert limit_after(under_way=1, at_work=0, limit=1000.0, most=1e6) == 1.5 + 1000.0
+
+
 def test_a_limit_that_is_not_in_use_stays():
     assert limit_after(under_way=3, at_work=3, sample=Sample(0.1, in_use=False)) == 10.0
     assert limit_after(under_way=3, at_work=0, sample=Sample(0.1, in_use=False)) == 10.0

@@ -69,6 +69,16 @@ def test_what_is_done_for_nobodys_call_takes_the_station_too(station, clock):
     assert station.load() == (0.0, 0.0)
 
 
+def test_what_is_done_after_a_call_is_not_its_own(station, clock):
+    with station.call():
+        pass
+    leaving = [station.enter() for _ in range(2)]
+    clock.advance(1.0)
+    assert station.load() == (0.0, 2.0)
+    for leave in leaving:
+        leave()
+
+
 def test_pieces_of_the_tasks_of_a_call_are_its_own_and_those_of_another_call_are_not():
     async def main(loop):
         station = Station(loop.time)
