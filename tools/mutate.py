@@ -1,4 +1,4 @@
-"""Mutation run: does a test fail for every small fault in breaker, retry, deadline, cache, admission and the limit by occupancy? Run by ``make mutate``.
+"""Mutation run of the toolkit: does a test fail for every small fault in one of its modules? Run by ``make mutate``.
 
 Each fault (see ``mutants.py``) is tried in a process of its own, forked from one that has pytest loaded already, with those tests
 that visit its lines, the quickest first, until one fails. All works on a copy of the sources; the faulty module itself is never
