@@ -73,14 +73,14 @@ def test_work_is_counted_where_it_is_done_and_lookups_are_not(aside, dead_name_s
         lookup = asyncio.create_task(asyncio.open_connection("a.name.example", 80))
         await asyncio.sleep(0)
         assert station.load().at_work == 0
-        assert await asyncio.to_thread(station.load) == (0, 1)
+        assert await asyncio.to_thread(station.load) == (0, 1, 1)
         with station.call():
             pieces = [asyncio.create_task(asyncio.to_thread(go_on.wait, 5)) for _ in range(3)]
             await asyncio.sleep(0)
-        assert station.load() == (0, 1)
+        assert station.load() == (0, 1, 1)
         go_on.set()
         await asyncio.gather(*pieces)
-        assert station.load() == (0, 0)
+        assert station.load() == (0, 0, 0)
         lookup.cancel()
         await asyncio.wait([lookup])
 

@@ -14,10 +14,12 @@ class Load(NamedTuple):
     Attributes:
         under_way: calls that began and have not ended.
         at_work: those of them of which something is worked at or waits for it, and what is done there for nobody's call.
+        busy: share of the time in which there was any.
     """
 
     under_way: float
     at_work: float
+    busy: float
 
 
 class _Call:
@@ -45,7 +47,7 @@ class Station:
         self._lock = threading.Lock()
         self._now = now
         self._counts = [0, 0]
-        self._areas = [0.0, 0.0]
+        self._areas = [0.0, 0.0, 0.0]
         self._last = self._looked = now()
 
     @contextmanager
@@ -80,8 +82,8 @@ class Station:
         with self._lock:
             self._pass()
             seconds = self._last - self._looked
-            load = Load(*(area / seconds for area in self._areas)) if seconds > 0 else Load(*map(float, self._counts))
-            self._looked, self._areas = self._last, [0.0, 0.0]
+            load = Load(*(area / seconds for area in self._areas)) if seconds > 0 else Load(*map(float, self._numbers()))
+            self._looked, self._areas = self._last, [0.0, 0.0, 0.0]
             return load
 
     def _step(self, which: int, by: int) -> None:
@@ -96,5 +98,9 @@ class Station:
         now = self._now()
         passed = now - self._last
         self._last = now
-        for which, count in enumerate(self._counts):
-            self._areas[which] += count * passed
+        for which, number in enumerate(self._numbers()):
+            self._areas[which] += number * passed
+
+    def _numbers(self) -> tuple[int, int, int]:
+        under_way, at_work = self._counts
+        return under_way, at_work, min(1, at_work)

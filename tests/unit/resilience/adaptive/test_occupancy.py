@@ -18,7 +18,7 @@ def limit_after(under_way, at_work, limit=10.0, sample=IN_USE, most=100.0, **opt
     """One window in which so many calls were under way, and so many of them at the station."""
     clock = ManualClock()
     station = Station(clock.now)
-    finder = Occupancy(station, weight=1.0, **options)
+    finder = Occupancy(station, weight=1.0, **{"headroom": 0.0, **options})
     with ExitStack() as calls:
         for number in range(under_way):
             calls.enter_context(station.call())
@@ -29,11 +29,15 @@ def limit_after(under_way, at_work, limit=10.0, sample=IN_USE, most=100.0, **opt
 
 
 def test_with_the_station_busy_those_elsewhere_are_as_many_as_it_takes():
-    assert limit_after(under_way=10, at_work=8) == 1.5 + 2
+    assert limit_after(under_way=10, at_work=8) == 1.25 + 2
+
+
+def test_the_root_of_those_elsewhere_is_let_in_besides():
+    assert limit_after(under_way=10, at_work=6, headroom=0.5) == 1.25 + 4 + 0.5 * 2
 
 
 def test_where_all_are_at_the_station_one_at_a_time_is_enough():
-    assert limit_after(under_way=64, at_work=64, limit=64.0) == 1.5
+    assert limit_after(under_way=64, at_work=64, limit=64.0) == 1.25
 
 
 def test_with_the_station_busy_for_a_part_of_the_time_there_are_too_few_by_that_part():
@@ -44,8 +48,24 @@ def test_with_the_station_busy_for_a_part_of_the_time_there_are_too_few_by_that_
         clock.advance(0.1)
         leave()
         clock.advance(0.4)
-        finder = Occupancy(station, weight=1.0, growth=10.0)
-        assert finder.update(finder.start(2.0), Sample(0.5), 1.0, 100.0).limit == pytest.approx(1.5 + (2 - 0.2) / 0.2)
+        finder = Occupancy(station, weight=1.0, growth=10.0, headroom=0.0)
+        assert finder.update(finder.start(2.0), Sample(0.5), 1.0, 100.0).limit == pytest.approx(1.25 + (2 - 0.2) / 0.2)
+
+
+def test_a_line_now_and_then_is_no_sign_that_the_station_is_always_busy():
+    clock = ManualClock()
+    station = Station(clock.now)
+    with ExitStack() as calls:
+        leaving = []
+        for _ in range(10):
+            calls.enter_context(station.call())
+            leaving.append(station.enter())
+        clock.advance(0.1)  # a line of ten
+        for leave in leaving:
+            leave()
+        clock.advance(0.9)
+        finder = Occupancy(station, weight=1.0, growth=10.0, headroom=0.0)
+        assert finder.update(finder.start(10.0), IN_USE, 1.0, 1000.0).limit == pytest.approx(1.25 + 9 / 0.1)
 
 
 def test_it_grows_by_so_many_times_in_a_window_and_within_its_bounds():
@@ -54,7 +74,7 @@ def test_it_grows_by_so_many_times_in_a_window_and_within_its_bounds():
 
 
 def test_a_station_that_was_empty_all_the_time_counts_as_busy_for_a_thousandth_of_it():
-    assert limit_after(under_way=1, at_work=0, limit=1000.0, most=1e6) == 1.5 + 1000.0
+    assert limit_after(under_way=1, at_work=0, limit=1000.0, most=1e6) == 1.25 + 1000.0
 
 
 def test_a_limit_that_is_not_in_use_stays():
@@ -72,7 +92,7 @@ def test_what_was_counted_while_it_was_not_in_use_does_not_count_later():
     with station.call():
         station.enter()
         clock.advance(1.0)
-        assert finder.update(state, Sample(0.1), 1.0, 100.0).limit == 1.5
+        assert finder.update(state, Sample(0.1), 1.0, 100.0).limit == 1.25
 
 
 @pytest.mark.parametrize("wrong", [{"station": None}, {"at_station": 0}, {"weight": 2}, {"growth": 1}])
