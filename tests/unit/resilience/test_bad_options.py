@@ -55,6 +55,7 @@ ZERO = {
     ("Chaos", "result_rate"),
     ("Chaos", "seed"),
     ("Hedge", "budget"),
+    ("Occupancy", "headroom"),
     ("RateLimit", "max_wait"),
     ("Retry", "initial_delay"),
     ("Retry", "max_retries"),

@@ -1,6 +1,8 @@
 """What every connection to SQLite is told, and reads that cost one change of threads each."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -21,8 +23,8 @@ def configure(engine: sa.Engine) -> None:
     def connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's adapter has no public type
         connection.isolation_level = None  # we begin transactions ourselves, below
         cursor = connection.cursor()
+        write_ahead(cursor)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",  # what was acknowledged survives a power cut, not only a crash
             "foreign_keys=ON",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
@@ -36,6 +38,28 @@ def configure(engine: sa.Engine) -> None:
         # A read is one statement, which is a transaction of its own.
         if connection.get_execution_options().get(WRITES, False):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def write_ahead(cursor: Any, seconds: float = BUSY_TIMEOUT_MS / 1000) -> None:  # noqa: ANN401 - of either driver
+    """Let the file have a write-ahead log, of which each of its connections is to be told.
+
+    Of several processes that open a new file at once one turns it. The others are told that it is locked, without the wait that
+    SQLite has everywhere else: so it is here. It holds the event loop for milliseconds, at a start with a new file.
+
+    Args:
+        cursor: of a new connection.
+        seconds: to wait at most.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 class SqliteReader:
