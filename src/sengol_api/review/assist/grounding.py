@@ -15,7 +15,7 @@ from sengol_api.review.assist.cleaning import clean
 from sengol_api.review.assist.orders import gives_orders
 from sengol_api.review.assist.places import Places
 from sengol_api.review.assist.prompt import INSTRUCTIONS, LONGEST_DESCRIPTION, sent
-from sengol_api.review.assist.schema import Item, parse
+from sengol_api.review.assist.schema import Item, Suggestions, parse
 from sengol_api.review.assist.told import Told, content, denials, names, numbers, of_area, of_incident, ordinary
 from sengol_api.review.facts import SystemFacts
 from sengol_api.review.ports import Vectors
@@ -107,7 +107,7 @@ class Grounding:
             gives_orders(f"{match.incident.title}\n{match.incident.text}") for question in known for match in sent(question)
         )
         """Whether a text that the model reads gives orders. Then nothing is added on its word."""
-        self._last: tuple[object, Examined] | None = None
+        self._last: tuple[tuple[Suggestions, Sequence[str]], Examined] | None = None
 
     def check(self, value: Any) -> Sequence[str]:  # noqa: ANN401 - decoded JSON
         """What is worth a second call: an answer of a wrong form, or one of which more than half does not pass."""
@@ -117,12 +117,12 @@ class Grounding:
 
     def examine(self, value: object) -> Examined:
         """Look at every part of an answer, whatever it is. It is asked for twice: will it do, and what is to be taken of it."""
-        if self._last is None or self._last[0] != value:
-            self._last = value, self._examined(value)
+        parsed = parse(value)  # bounded, and of exact types: the value itself may be of any size and depth
+        if self._last is None or self._last[0] != parsed:
+            self._last = parsed, self._examined(*parsed)
         return self._last[1]
 
-    def _examined(self, value: object) -> Examined:
-        suggested, form = parse(value)
+    def _examined(self, suggested: Suggestions, form: Sequence[str]) -> Examined:
         problems = list(form)
         order = tuple(dict.fromkeys(area for area in suggested.order if area in self._asked))
         if len(order) < len(suggested.order):

@@ -8,7 +8,6 @@ import pytest
 from sengol_api.review.assist.grounding import MOST_PROBLEMS, Grounding
 from sengol_api.review.assist.places import Places
 from sengol_api.review.assist.prompt import INSTRUCTIONS, task
-from sengol_api.review.assist.schema import parse
 from support.assisted import DESCRIPTION, REQUEST, embedder, good_answer, good_item, reviewed, split
 
 AREA = "ai.prompt-injection"
@@ -37,15 +36,27 @@ def looked_at(grounding, **changes):
 
 
 def test_what_was_checked_is_not_looked_through_again_when_it_is_used(grounding, monkeypatch):
-    parsed = []
-    monkeypatch.setattr("sengol_api.review.assist.grounding.parse", lambda value: parsed.append(value) or parse(value))
-    first, second = answer(item()), answer(item(question=None))
-    assert grounding.check(first) == ()
+    looked = []
+    monkeypatch.setattr(grounding, "_embed", lambda texts: looked.append(texts) or embedder().embed_now(texts))
+    assert grounding.check(answer(item())) == ()
     assert grounding.examine(answer(item())).rewordings[AREA].question == GOOD
-    assert parsed == [first]
-    assert grounding.examine(second).rewordings[AREA].question is None
-    assert grounding.examine(first).rewordings[AREA].question == GOOD
-    assert parsed == [first, second, first]
+    assert looked == [[GOOD, REASON]]
+    assert grounding.examine(answer(item(question=None))).rewordings[AREA].question is None
+    assert grounding.examine(answer(item())).rewordings[AREA].question == GOOD
+    assert looked == [[GOOD, REASON], [REASON], [GOOD, REASON]]
+
+
+def test_a_deep_nest_is_told_from_another_one_without_a_burden(grounding):
+    for _ in range(2):
+        nest = []
+        for _ in range(100_000):
+            nest = [nest]
+        assert not grounding.examine(answer(item(), extra=nest)).unreadable
+
+
+def test_a_corrected_answer_is_looked_at_however_little_it_differs(grounding):
+    assert looked_at(grounding, mitigations=[True])[0].mitigations == ()
+    assert looked_at(grounding, mitigations=[1])[0].mitigations == (1,)
 
 
 def test_a_good_answer_passes_whole(grounding, review):
