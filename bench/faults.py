@@ -5,7 +5,6 @@ compared was measured in the same moments.
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -22,7 +21,7 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
 from main_job import DOMAINS, SYSTEMS, Client, fact, machine, server, with_environment
 
-from support.assisted import good_answer
+from support.assisted import helpful
 from support.dvecdb.fake import fake_dvecdb
 from support.openai_faults import OpenAIFaults
 from support.openai_taxonomy import CHAT, FAULTS
@@ -173,7 +172,7 @@ def measure(way: str, data_dir: Path, deadline_ms: int) -> None:
 def crowd(data_dir: Path) -> None:
     """Fifty people who ask the same at the same time, of a model that answers."""
     openai = OpenAIFaults(seed=3)
-    openai.reply = lambda ask: json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
+    openai.reply = helpful
     try:
         given = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": openai.base_url, "EMBEDDINGS": "local"}
         with with_environment(given), server(data_dir) as (address, _, _):

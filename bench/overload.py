@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
 from main_job import DOMAINS, SYSTEMS, Client, machine, processor_seconds, resident_mib, server
 
-from support.assisted import good_answer
+from support.assisted import helpful
 from support.openai_faults import OpenAIFaults
 from support.openai_taxonomy import Fault
 
@@ -211,7 +211,7 @@ def model(wish: str | None) -> Iterator[dict[str, str]]:
         if wish == "away":
             there.always(Fault("away", how="reset at once"))
         else:
-            there.reply = lambda ask: json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
+            there.reply = helpful
             there.always(Fault("slow", how="slow", seconds=float(wish)))
         yield {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": there.base_url, "EMBEDDINGS": "local"}
     finally:

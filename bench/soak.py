@@ -5,7 +5,6 @@ threads is left when all is quiet again, beside what there was before.
 """
 
 import argparse
-import json
 import os
 import random
 import re
@@ -26,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tes
 from main_job import DOMAINS, Client, fact, machine, resident_mib, server, with_environment
 
 from faults import Reviewer, settings
-from support.assisted import good_answer
+from support.assisted import helpful
 from support.dvecdb.fake import fake_dvecdb
 from support.openai_faults import OpenAIFaults
 from support.tcp_proxy import tcp_proxy
@@ -71,7 +70,7 @@ def world(data_dir: Path) -> Iterator[World]:
     with ExitStack() as stack:
         openai = OpenAIFaults(seed=3)
         stack.callback(openai.close)
-        openai.reply = lambda ask: json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
+        openai.reply = helpful
         dvecdb = stack.enter_context(tcp_proxy(stack.enter_context(fake_dvecdb()).port))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         valkey = stack.enter_context(tcp_proxy(stack.enter_context(valkey_server(folder)).port))

@@ -4,7 +4,6 @@ The real server with two workers, a model, a d-vecDB and a Valkey from the tests
 is gone and the model begins to fail; the page is photographed in the middle of that.
 """
 
-import json
 import random
 import sys
 import tempfile
@@ -22,7 +21,7 @@ import main_job
 from playwright.sync_api import Browser
 
 import faults
-from support.assisted import good_answer
+from support.assisted import helpful
 from support.chromium import chromium
 from support.dvecdb.fake import fake_dvecdb
 from support.openai_faults import OpenAIFaults, openai_faults
@@ -56,7 +55,7 @@ def scene() -> Iterator[Scene]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         openai = stack.enter_context(openai_faults(seed=3))
-        openai.reply = lambda ask: json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
+        openai.reply = helpful
         proxy = stack.enter_context(tcp_proxy(stack.enter_context(fake_dvecdb()).port))
         settings = faults.settings(openai.base_url, proxy.port)
         settings |= {"REDIS_URL": stack.enter_context(valkey_server(folder)).url, "CIRCUIT_BREAKER_TIMEOUT": "30000"}

@@ -1,7 +1,6 @@
 """The wired service over a part of the real corpus, with upstreams over real sockets that fail as they are told."""
 
 import asyncio
-import json
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +13,7 @@ from sengol_api import bootstrap
 from sengol_api.api.services import Services
 from sengol_api.review.facts import ReviewRequest
 from sengol_api.settings import load
-from support.assisted import good_answer
+from support.assisted import helpful
 from support.openai_faults import OpenAIFaults
 from support.tcp_proxy import TcpProxy, tcp_proxy
 
@@ -51,11 +50,6 @@ def openai() -> Iterator[OpenAIFaults]:
     server.reply = helpful
     yield server
     server.close()
-
-
-def helpful(ask: dict) -> str:
-    """What a good model says to a task of the review."""
-    return json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from support.assisted import good_answer
+from support.assisted import helpful
 from support.cluster import cluster, eventually, until
 from support.load import Line, a_system, register
 from support.openai_faults import openai_faults
@@ -26,7 +26,7 @@ RESET = 4.0
 def model():
     """A model that does as it is asked, until it is told to fail."""
     with openai_faults(seed=7) as server:
-        server.reply = lambda ask: json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
+        server.reply = helpful
         yield server
 
 

@@ -141,6 +141,11 @@ def good_answer(data: Mapping, add: Sequence[str] = ()) -> dict:
     return {"order": order, "add": list(add), "items": [good_item(entry) for entry in entries]}
 
 
+def helpful(ask: Mapping) -> str:
+    """What a good model says to a task of the review: the ``reply`` of a server of the OpenAI protocol."""
+    return json.dumps(good_answer(json.loads(ask["messages"][-1]["content"])))
+
+
 def split(questions: Sequence[Question]) -> tuple[Sequence[Question], Sequence[Question]]:
     """Those that the model may word, and those that it puts in order only."""
     return questions[:WORDED], questions[WORDED:]

@@ -5,17 +5,10 @@ Computer Networks and ISDN Systems 17 (1989); V. Jacobson, "Congestion Avoidance
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from sengol_api.resilience.adaptive.algorithm import clamped
+from sengol_api.resilience.adaptive.algorithm import OnlyLimit, clamped
 from sengol_api.resilience.adaptive.sample import Sample
 from sengol_api.resilience.options import Options, above, between, option
-
-
-class AimdState(NamedTuple):
-    """The limit is all that it knows."""
-
-    limit: float
 
 
 @dataclass(frozen=True)
@@ -30,11 +23,11 @@ class Aimd(Options):
     decrease: float = option(0.9, between(0.1, 0.99), "what is left of the limit after a window with drops, or too slow a one")
     max_latency: float | None = option(None, above(0).or_none(), "median latency above which a window is too slow", "s")
 
-    def start(self, limit: float) -> AimdState:
+    def start(self, limit: float) -> OnlyLimit:
         """The state before any sample."""
-        return AimdState(limit)
+        return OnlyLimit(limit)
 
-    def update(self, state: AimdState, sample: Sample, least: float, most: float) -> AimdState:
+    def update(self, state: OnlyLimit, sample: Sample, least: float, most: float) -> OnlyLimit:
         """The state after one more window."""
         limit = state.limit
         slow = self.max_latency is not None and sample.latency is not None and sample.latency > self.max_latency
@@ -42,4 +35,4 @@ class Aimd(Options):
             limit *= self.decrease
         elif sample.in_use:
             limit += self.increase
-        return AimdState(clamped(limit, least, most))
+        return OnlyLimit(clamped(limit, least, most))

@@ -1,6 +1,6 @@
 """What an algorithm is: a pure function from a state and a sample to the next state."""
 
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from sengol_api.resilience.adaptive.sample import Sample
 
@@ -12,6 +12,12 @@ class LimitState(Protocol):
     def limit(self) -> float:
         """Calls at once that it allows now; the enforcement takes the whole ones, and at least one."""
         ...
+
+
+class OnlyLimit(NamedTuple):
+    """State of an algorithm that remembers nothing else."""
+
+    limit: float
 
 
 S = TypeVar("S", bound=LimitState)

@@ -8,20 +8,13 @@ elsewhere are as their times there and elsewhere: so the two, counted, say how m
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from sengol_api.resilience.adaptive.algorithm import clamped
+from sengol_api.resilience.adaptive.algorithm import OnlyLimit, clamped
 from sengol_api.resilience.adaptive.sample import Sample
 from sengol_api.resilience.adaptive.station import Station
 from sengol_api.resilience.options import Options, above, at_least, between, instance, option
 
 _IDLE = 0.001  # share of the time below which a station counts as never busy
-
-
-class OccupancyState(NamedTuple):
-    """The limit is all that it knows."""
-
-    limit: float
 
 
 @dataclass(frozen=True)
@@ -40,15 +33,15 @@ class Occupancy(Options):
     weight: float = option(0.5, between(0.01, 1), "share of the way to the new limit that is gone in a window")
     growth: float = option(4.0, between(1.1, 10), "times the present limit that the new one may be")
 
-    def start(self, limit: float) -> OccupancyState:
+    def start(self, limit: float) -> OnlyLimit:
         """The state before any sample."""
-        return OccupancyState(limit)
+        return OnlyLimit(limit)
 
-    def update(self, state: OccupancyState, sample: Sample, least: float, most: float) -> OccupancyState:
+    def update(self, state: OnlyLimit, sample: Sample, least: float, most: float) -> OnlyLimit:
         """The state after one more window."""
         limit, (under_way, at_work, busy) = state.limit, self.station.load()
         if not sample.in_use:
-            return OccupancyState(clamped(limit, least, most))
+            return OnlyLimit(clamped(limit, least, most))
         needed = max(0.0, under_way - at_work) / max(busy, _IDLE)
         wanted = min(self.at_station + needed + self.headroom * math.sqrt(needed), self.growth * limit)
-        return OccupancyState(clamped(limit + self.weight * (wanted - limit), least, most))
+        return OnlyLimit(clamped(limit + self.weight * (wanted - limit), least, most))

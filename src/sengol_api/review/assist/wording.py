@@ -16,8 +16,10 @@ Kind = Literal["question", "importance"]
 SHORTEST: Final = 30
 LONGEST: Final = 400
 LEAST_FUNCTION_WORDS: Final = 0.2
-REMEMBERED: Final = 256
-"""Texts whose words are remembered: while an answer is examined, those of each of its texts and areas are asked for many times."""
+REMEMBERED: Final = 32
+"""Texts whose words are remembered: while an answer is examined, those of each of its texts and areas are asked for many times.
+
+More of them would make it no quicker, and a long text comes with an object for each of its words."""
 _PUNCTUATION: Final = frozenset(" .,;:?!'’‘\"“”()-–—/%&+€$£§…")
 _WORD: Final = re.compile(r"[^\W_]+")
 _SENTENCE_END: Final = re.compile(r"[.!?…][\"”’')]*\s+(?=\S)")

@@ -3,7 +3,8 @@
 import pytest
 
 from sengol_api.resilience import OptionsError
-from sengol_api.resilience.adaptive.aimd import Aimd, AimdState
+from sengol_api.resilience.adaptive.aimd import Aimd
+from sengol_api.resilience.adaptive.algorithm import OnlyLimit
 from sengol_api.resilience.adaptive.baseline import Baseline, LatencyAlgorithm, LatencyState
 from sengol_api.resilience.adaptive.gradient2 import Gradient2
 from sengol_api.resilience.adaptive.sample import Sample
@@ -29,11 +30,11 @@ LEAST, MOST = 1, 1000
     ids=str,
 )
 def test_aimd_updates_as_the_table_says(limit, sample, after):
-    assert Aimd(max_latency=0.5).update(AimdState(limit), sample, LEAST, MOST).limit == pytest.approx(after)
+    assert Aimd(max_latency=0.5).update(OnlyLimit(limit), sample, LEAST, MOST).limit == pytest.approx(after)
 
 
 def test_aimd_without_a_bound_on_the_latency_goes_by_the_drops_alone():
-    assert Aimd().update(AimdState(10), Sample(60.0), LEAST, MOST).limit == 11
+    assert Aimd().update(OnlyLimit(10), Sample(60.0), LEAST, MOST).limit == 11
 
 
 KNOWN = Baseline(0.1)
