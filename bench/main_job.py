@@ -67,11 +67,11 @@ def with_environment(values: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def resident_mib(pid: int) -> float:
-    """Resident memory of a process and its children, MiB."""
+def resident_mib(pid: int, what: str = "VmRSS") -> float:
+    """Resident memory of a process and its children, MiB; with ``RssAnon`` only what they made, without the files they read."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    own = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return (int(own[1]) / 1024 if own else 0.0) + sum(resident_mib(int(child)) for child in children)
+    own = re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return (int(own[1]) / 1024 if own else 0.0) + sum(resident_mib(int(child), what) for child in children)
 
 
 def processor_seconds(pid: int) -> float:

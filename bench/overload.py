@@ -240,13 +240,15 @@ async def measure(url: str, pid: int, seconds: float, times: float, most: int) -
     unloaded = quantile(alone.seconds["others"], 0.99)
     print(f"  unloaded: review p50 {quantile(alone.seconds['others'], 0.5):.0f} ms, p99 {unloaded:.0f} ms; ", end="")
     print(f"look-up p50 {quantile(lookups, 0.5):.1f} ms, p99 {quantile(lookups, 0.99):.1f} ms")
+    health = load.request("GET", "/health", None)
     peak = 0.0
     for at_once in [2**power for power in range(most.bit_length())]:
-        rate = (await load.closed(at_once, 8)).statuses["others"][200] / 8
+        beside = load.now_and_then(lookup, 0.1, 8), load.now_and_then(health, 0.1, 8)  # as in the overload
+        seen, *_ = await asyncio.gather(load.closed(at_once, 8), *beside)
+        rate = seen.statuses["others"][200] / 8
         print(f"  {at_once} at once: {rate:.1f} reviews/s")
         peak = max(peak, rate)
     before, memory, threads = processor_seconds(pid), resident_mib(pid), worker_threads(pid)
-    health = load.request("GET", "/health", None)
     under = load.opened(times * peak, seconds)
     beside = load.now_and_then(lookup, 0.1, seconds)
     grown: list[float] = []

@@ -46,10 +46,11 @@ CALM = 30.0
 
 @dataclass(frozen=True)
 class Sample:
-    """What the process holds at one moment."""
+    """What the process holds at one moment: of memory in MiB all of it, and what it made itself, without the files it reads."""
 
     at: float
     resident: float
+    made: float
     tasks: int
     descriptors: int
     threads: int
@@ -160,13 +161,13 @@ def sample(world: World) -> Sample:
         return int(float(found[1])) if found else -1
 
     held = gauge("sengol_event_loop_tasks"), gauge("process_open_fds"), gauge("process_threads")
-    return Sample(time.monotonic(), resident_mib(world.pid), *held)
+    return Sample(time.monotonic(), resident_mib(world.pid), resident_mib(world.pid, "RssAnon"), *held)
 
 
-def slope(samples: list[Sample]) -> float:
-    """MiB an hour: the median of the slopes between all pairs (Theil and Sen), which a single peak does not bend."""
+def slope(samples: list[Sample], what: str) -> float:
+    """MiB of it an hour: the median of the slopes between all pairs (Theil and Sen), which a single peak does not bend."""
     pairs = [
-        (b.resident - a.resident) / (b.at - a.at) * 3600
+        (getattr(b, what) - getattr(a, what)) / (b.at - a.at) * 3600
         for at, a in enumerate(samples)
         for b in samples[at + 1 :]
         if b.at - a.at > 60
@@ -174,11 +175,11 @@ def slope(samples: list[Sample]) -> float:
     return statistics.median(pairs) if pairs else float("nan")
 
 
-def curve(samples: list[Sample], start: float, seconds: float) -> str:
-    """The mean of each twelfth of the time, MiB: whether it levels off."""
+def curve(samples: list[Sample], what: str, start: float, seconds: float) -> str:
+    """Its mean of each twelfth of the time, MiB: whether it levels off."""
     parts: dict[int, list[float]] = {}
     for each in samples:
-        parts.setdefault(min(11, int((each.at - start) / seconds * 12)), []).append(each.resident)
+        parts.setdefault(min(11, int((each.at - start) / seconds * 12)), []).append(getattr(each, what))
     return ", ".join(f"{statistics.mean(held):.1f}" for _, held in sorted(parts.items()))
 
 
@@ -228,11 +229,12 @@ def main() -> None:
     fact("as fast as answers come", f"{capacity:.0f} requests/s, half of it for {options.minutes:g} minutes")
     fact("faults that came and went", str(sum(log.values())))
     fact("answers", ", ".join(f"{what}: {count}" for what, count in load.outcomes.most_common(5)))
-    fact(f"resident memory after {options.warm_up:g} minutes, at the end", f"{late[0].resident:.1f}, {late[-1].resident:.1f} MiB")
-    fact("at the start, then the mean of each twelfth", f"{before.resident:.1f}; {curve(samples, start, seconds)} MiB")
-    fact(f"slope after {options.warm_up:g} minutes", f"{slope(late):+.2f} MiB an hour over {len(late)} samples", "<= 1")
     half = [each for each in samples if each.at - start > seconds / 2]
-    fact("slope of the last half", f"{slope(half):+.2f} MiB an hour over {len(half)} samples", "<= 1")
+    for what, name in (("resident", "resident memory"), ("made", "of it without files")):
+        means = curve(samples, what, start, seconds)
+        fact(f"{name} at the start", f"{getattr(before, what):.1f} MiB; mean of each twelfth: {means}")
+        fact(f"slope after {options.warm_up:g} minutes", f"{slope(late, what):+.2f} MiB an hour over {len(late)} samples", "<= 1")
+        fact("slope of the last half", f"{slope(half, what):+.2f} MiB an hour over {len(half)} samples", "<= 1")
     for what in ("tasks", "descriptors", "threads"):
         peak = max(getattr(each, what) for each in samples)
         fact(f"{what}: calm before, at most, calm after", f"{getattr(before, what)}, {peak}, {getattr(after, what)}", "as before")

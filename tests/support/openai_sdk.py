@@ -102,8 +102,11 @@ class FakeSdk:
         self.chat = SimpleNamespace(completions=create)
         self.embeddings = create
 
-    async def _create(self, *, extra_headers: Mapping[str, str] | None = None, **body: Any) -> Any:
+    async def _create(
+        self, *, extra_headers: Mapping[str, str] | None = None, extra_body: Mapping[str, Any] | None = None, **named: Any
+    ) -> Any:
         self.headers.append(dict(extra_headers or {}))
+        body = named | dict(extra_body or {})  # as the SDK has it: what is not named counts more
         step = await self.script(**body)
         return step.to(body) if hasattr(step, "to") else step
 

@@ -1,6 +1,8 @@
-"""Answers of the main job as bytes. One is some hundred KB; for an answer that is given again they are at hand."""
+"""Answers of the main job as bytes. One is some hundred KB, and takes milliseconds: beside the loop, and once."""
 
-from functools import lru_cache
+import asyncio
+import threading
+from collections import OrderedDict
 from typing import Final
 
 import msgspec
@@ -13,6 +15,8 @@ PARTS: Final = ("risk_questions", "compliance_questions", "scoring_formula", "in
 KEPT: Final = 32
 """So many: about 12 MB."""
 
+Parts = tuple[msgspec.Raw, ...]
+
 
 class Rendered(Out):
     """``wire.GeneratedOut`` with its large parts encoded already."""
@@ -24,27 +28,41 @@ class Rendered(Out):
     generation_metadata: wire.GenerationMetadataOut
 
 
-class _Same:
-    """The very object: to compare two answers by their content would take longer than to encode them."""
+class Renderings:
+    """The bytes of the answers that were given last, by the very answer: to compare two would take longer than to encode one."""
 
-    __slots__ = ("value",)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, tuple[Generated, Parts]] = OrderedDict()  # with the answer, or its id could become another's
 
-    def __init__(self, value: Generated) -> None:
-        self.value = value
+    def find(self, result: Generated) -> Parts | None:
+        """What is kept of an answer."""
+        with self._lock:
+            found = self._kept.get(id(result))
+            if found is None:
+                return None
+            self._kept.move_to_end(id(result))
+            return found[1]
 
-    def __hash__(self) -> int:
-        return id(self.value)
+    def make(self, result: Generated) -> Parts:
+        """Those of an answer. Of several who ask for the same in one thread, the first encodes it."""
+        parts = self.find(result)
+        if parts is None:
+            content = present.content(result)
+            parts = tuple(msgspec.Raw(msgspec.json.encode(content[part])) for part in PARTS)
+            with self._lock:
+                self._kept[id(result)] = result, parts
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        return parts
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.value is self.value
+
+_renderings: Final = Renderings()
 
 
-def rendered(result: Generated, how: wire.GenerationMetadataOut) -> Rendered:
-    """An answer, to be encoded with how it was made this time."""
-    return Rendered(**dict(zip(PARTS, _parts(_Same(result)), strict=True)), generation_metadata=how)
-
-
-@lru_cache(maxsize=KEPT)
-def _parts(same: _Same) -> tuple[msgspec.Raw, ...]:
-    content = present.content(same.value)
-    return tuple(msgspec.Raw(msgspec.json.encode(content[part])) for part in PARTS)
+async def rendered(result: Generated, how: wire.GenerationMetadataOut) -> Rendered:
+    """An answer, to be encoded with how it was made this time. If its bytes are at hand it does not wait for who computes."""
+    parts = _renderings.find(result)
+    if parts is None:
+        parts = await asyncio.to_thread(_renderings.make, result)
+    return Rendered(**dict(zip(PARTS, parts, strict=True)), generation_metadata=how)

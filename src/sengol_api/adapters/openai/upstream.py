@@ -84,7 +84,7 @@ class Upstream:
             ModelError: there is no answer.
         """
         sdk = await self.sdk()
-        return await self._whole(sdk.chat.completions.with_raw_response.create, body)
+        return await self._whole(sdk.chat.completions.with_raw_response.create, _as_it_stands(body))
 
     async def embed(self, body: Mapping[str, Any]) -> Answered:
         """An embedding request.
@@ -122,7 +122,7 @@ class Upstream:
         try:
             create = sdk.chat.completions.with_raw_response.create
             streamed: Any = {"stream": True, "stream_options": {"include_usage": True}, "extra_headers": outgoing()}
-            response: Any = await create(**body, **streamed)
+            response: Any = await create(**_as_it_stands(body), **streamed)
             told(response.headers)
             if "json" in response.headers.get("content-type", ""):  # a server that does not stream, or says why it cannot
                 return chat_from(await response.http_response.aread(), self.provider.name)
@@ -144,6 +144,16 @@ class Upstream:
         if isinstance(error, openai.OpenAIError | httpx2.HTTPError | ValueError) and not isinstance(error, ModelError):
             return from_sdk(error, self.provider.name, wall=self._wall())
         return error
+
+
+def _as_it_stands(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for a body that is in the words of the wire already.
+
+    What the SDK is given by name, it walks through for words to translate: much of what a request costs, and on the event loop.
+    What is in ``extra_body`` takes the place of that, and goes out as it is. The model has to be named: Azure's addresses are made
+    of it.
+    """
+    return {"model": body["model"], "messages": [], "extra_body": body}
 
 
 @cache

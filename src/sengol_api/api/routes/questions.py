@@ -17,7 +17,7 @@ from sengol_api.api.services import Services
 from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review.errors import AppError, Problem, ValidationError
 from sengol_api.review.facts import ReviewRequest
-from sengol_api.review.generated import Outcome, Progress
+from sengol_api.review.generated import Generated, Outcome, Progress
 from sengol_api.review.question import part_of
 from sengol_api.review.reviews import QuestionSet
 from sengol_api.review.weights import final_weight
@@ -49,7 +49,7 @@ async def generate(call: Call) -> Answer | Response:
     if wants_stream(call.request):
         return StreamingResponse(_events(call, request), headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
     outcome = await call.services.generate(request, user_id=call.user.id, skip_cache=call.body.skip_cache)
-    return Answer(rendered(outcome.generated, _how(call, outcome)))
+    return Answer(await rendered(outcome.generated, _how(call, outcome)))
 
 
 def _at_hand(services: Services, body: wire.GenerateIn) -> bool:
@@ -63,6 +63,11 @@ def _how(call: Call, outcome: Outcome) -> wire.GenerationMetadataOut:
 
 def _event(name: str, data: object) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
+
+
+def _questions(result: Generated) -> list[bytes]:
+    content = present.content(result)
+    return [_event("question", each) for part in ("risk_questions", "compliance_questions") for each in content[part]]
 
 
 async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
@@ -86,10 +91,10 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
         while (step := await steps.get()) is not None:
             yield _event("progress", {"stage": step.stage, "done": step.done, "total": step.total})
         outcome = await task
-        result = wire.GeneratedOut(**present.content(outcome.generated), generation_metadata=_how(call, outcome))
-        for question in [*result.risk_questions, *result.compliance_questions]:
-            yield _event("question", question)
-        yield _event("result", wire.Success(data=result))
+        questions = await asyncio.to_thread(_questions, outcome.generated)
+        result = _event("result", wire.Success(data=await rendered(outcome.generated, _how(call, outcome))))
+        for event in (*questions, result):
+            yield event
     except Exception as error:  # noqa: BLE001 - the status line is sent: an event is the only way left to tell
         state = call.request.scope["state"]
         told = describe(_told(error, call.deadline_ms), state["request_id"])

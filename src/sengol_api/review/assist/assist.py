@@ -131,10 +131,13 @@ async def _one(
         async def check(value: object) -> Sequence[str]:
             return await asyncio.to_thread(lambda: grounding().check(value))
 
-        answer = await model.answer(task(domain, reword, rank, places, facts, subject), check=check)
+        def taken(answer: ModelAnswer) -> _Done:
+            examined = grounding().examine(answer.value)
+            return _taken(domain, answer, examined, apply(own, places, examined))
+
+        answer = await model.answer(await asyncio.to_thread(task, domain, reword, rank, places, facts, subject), check=check)
         calls = answer.calls
-        examined = await asyncio.to_thread(lambda: grounding().examine(answer.value))
-        return _taken(domain, answer, examined, apply(own, places, examined))
+        return await asyncio.to_thread(taken, answer)
     except asyncio.CancelledError:
         # A cancellation that nobody asked of this task is a failure of what it waited for.
         if (current := asyncio.current_task()) is None or current.cancelling():

@@ -1,6 +1,8 @@
 """All domains at once, each by itself; a model that fails costs its help only."""
 
 import asyncio
+import importlib
+import threading
 from dataclasses import replace
 
 import pytest
@@ -8,8 +10,11 @@ import pytest
 from sengol_api.review.area import DOMAINS
 from sengol_api.review.assist.apply import arrange
 from sengol_api.review.assist.assist import assist
+from sengol_api.review.assist.grounding import Grounding
 from sengol_api.review.errors import CircuitBreakerError, LLMError
 from support.assisted import REQUEST, ScriptedModel, counted, embedder, good_answer, reviewed
+
+module = importlib.import_module("sengol_api.review.assist.assist")  # its name leads to the function
 
 
 async def helped(model, review, **options):
@@ -194,3 +199,19 @@ async def test_removing_a_domain_removes_its_questions_and_no_other(review, gone
     rest = replace(review, asked=tuple(question for question in review.asked if question.domain != gone))
     whole, part = await helped(ScriptedModel(good_answer), review), await helped(ScriptedModel(good_answer), rest)
     assert part.questions == tuple(question for question in whole.questions if question.domain != gone)
+
+
+async def test_what_takes_milliseconds_is_done_beside_the_loop(review, monkeypatch):
+    threads = []
+
+    def seen(function):
+        def call(*args):
+            threads.append((function.__name__, threading.current_thread() is threading.main_thread()))
+            return function(*args)
+
+        return call
+
+    for owner, name in ((module, "task"), (module, "apply"), (Grounding, "__init__"), (Grounding, "examine")):
+        monkeypatch.setattr(owner, name, seen(getattr(owner, name)))
+    await helped(ScriptedModel(good_answer), review)
+    assert set(threads) == {(name, False) for name in ("task", "apply", "__init__", "examine")}
