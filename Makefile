@@ -9,7 +9,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
-.PHONY: help run setup test test-llm e2e check lint types layers fuzz coverage mutate eval bench bench-http bench-overload faults soak \
+.PHONY: help run setup test test-llm e2e image check lint types layers fuzz coverage mutate eval bench bench-http bench-overload faults soak \
         screenshot simulate docs lock openapi audit sbom clean
 .DEFAULT_GOAL := help
 
@@ -29,6 +29,9 @@ test-llm: .venv/.dev .llm/.made ## the OpenAI client against a real model server
 
 e2e: .venv/.dev ## four replicas behind haproxy, with Valkey and PostgreSQL: rolling restart, kill -9, outages; takes minutes
 	$(BIN)/pytest -m replicas tests/replicas
+
+image: .venv/.dev ## the container image, built by buildah and run without an engine (Debian, root; apt-get install buildah debootstrap)
+	$(BIN)/pytest -m image tests/image
 
 check: lint types layers fuzz ## style, types, layers, and hostile requests from the OpenAPI document
 
