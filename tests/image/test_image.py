@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from support.image import Image, ended, first_process, image
-from support.service_process import free_ports
+from support.image import Image, children, image
+from support.service_process import ServiceProcess, free_ports
 
 pytestmark = pytest.mark.image
 SECRET = "a secret of forty characters for the test"
@@ -30,27 +30,14 @@ def built(tmp_path_factory) -> Iterator[Image]:
         yield made
 
 
-class Running:
+class Running(ServiceProcess):
     """A container that serves."""
 
     def __init__(self, made: Image, log: Path) -> None:
         (self.port,) = free_ports(1)
-        self.log = log
         command = made.command(HOST="127.0.0.1", PORT=str(self.port), JWT_SECRET=SECRET)
-        with log.open("w") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
+        super().__init__(command, log=log, is_ready=lambda: self.ask("GET", "/health/ready")[0] == 200)
         self._token: str | None = None
-
-    def wait(self, patience: float = 90) -> None:
-        """Until it is ready."""
-        end = time.monotonic() + patience
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                if self.ask("GET", "/health/ready")[0] == 200:
-                    return
-            except OSError:
-                time.sleep(0.1)
-        pytest.fail(f"it does not serve: {self.log.read_text()[-3000:]}")
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict]:
         """Status and answer."""
@@ -70,20 +57,32 @@ class Running:
 
     @property
     def first(self) -> int:
-        """Its first process."""
-        return first_process(self.process.pid)
+        """The first process of its namespace."""
+        (child,) = children(self.pid)
+        return child
+
+    def kill(self) -> None:
+        """With all that runs inside: it has another user, so that its end is not bound to that of who started it."""
+        for first in children(self.pid) if self.running else ():
+            os.kill(first, signal.SIGKILL)
+        super().kill()
+
+    def end(self, patience: float = 30) -> int | None:
+        """Stop it as an engine does; its exit code, None for one that goes on."""
+        os.kill(self.first, signal.SIGTERM)
+        until = time.monotonic() + patience
+        while self.running and time.monotonic() < until:
+            time.sleep(0.05)
+        return self.exit_code
 
 
 @pytest.fixture
 def running(built, tmp_path) -> Iterator[Running]:
     """The image, serving."""
     container = Running(built, tmp_path / "log")
-    try:
-        container.wait()
-        yield container
-    finally:
-        container.process.kill()
-        container.process.wait()
+    container.start(patience=90)
+    yield container
+    container.kill()
 
 
 def test_it_says_who_runs_it_and_how_it_is_seen_to_be_alive(built):
@@ -129,8 +128,8 @@ def test_it_reviews_without_rights_and_ends_in_order_as_the_first_process(built,
         tried = built.within(running.first, PYTHON, "-c", f"open({place!r} + '/new', 'w')")
         assert "Read-only file system" in tried.stderr, place
     assert built.within(running.first, PYTHON, "-c", "open('/data/new', 'w')").returncode == 0
-    assert ended(running.process, signal.SIGTERM, 30) == 0
-    lines = [json.loads(line) for line in running.log.read_text().splitlines() if line.startswith("{")]
+    assert running.end() == 0
+    lines = [json.loads(line) for line in running.output.splitlines() if line.startswith("{")]
     assert [line["message"] for line in lines if line["level"] in {"warning", "error"}] == []
     assert "stopping" in [line["message"] for line in lines]
 
@@ -138,14 +137,9 @@ def test_it_reviews_without_rights_and_ends_in_order_as_the_first_process(built,
 def test_one_that_is_frozen_is_seen_to_be_so(built, running):
     check = _path(built.config["Healthcheck"]["Test"][1:])
     assert built.within(running.first, *check).returncode == 0
-    children = Path(f"/proc/{running.first}/task/{running.first}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGSTOP)
-    try:
-        assert built.within(running.first, *check).returncode != 0
-    finally:
-        for child in children:
-            os.kill(int(child), signal.SIGCONT)
+    for worker in children(running.first):
+        os.kill(worker, signal.SIGSTOP)  # what ends the test ends it all the same
+    assert built.within(running.first, *check).returncode != 0
 
 
 def _path(command: list[str]) -> list[str]:

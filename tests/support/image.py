@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -139,16 +138,9 @@ class Image:
         shutil.rmtree(self._folder)
 
 
-def first_process(pid: int) -> int:
-    """The first process of the namespace that ``unshare`` with this number made."""
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    return int(child)
-
-
-def ended(process: subprocess.Popen[str], by: signal.Signals, patience: float) -> int:
-    """Send a signal to what runs inside, as an engine does, and wait for its exit code."""
-    os.kill(first_process(process.pid), by)
-    return process.wait(patience)
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 @contextmanager
