@@ -100,7 +100,7 @@ class Image:
         shutil.rmtree(system)
         self._buildah("config", "--env", f"PIP_CERT={CERTIFICATES}", container)
         self._buildah("config", "--env", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container)
-        self._buildah("commit", "--quiet", container, f"docker.io/library/{name}")
+        self._buildah("commit", "--quiet", container, name)
         self._buildah("rm", container)
 
     @cached_property
