@@ -40,7 +40,7 @@ class GateOptions:
     most_heavy: int = 256
     light: int = 256
     queue: int = 256
-    target_delay: float = 0.1
+    target_delay: float = 0.09
     interval: float = 0.5
     own: int = 2
 
