@@ -242,14 +242,14 @@ async def measure(url: str, pid: int, seconds: float, times: float, most: int) -
     print(f"look-up p50 {quantile(lookups, 0.5):.1f} ms, p99 {quantile(lookups, 0.99):.1f} ms")
     health = load.request("GET", "/health", None)
 
-    async def rate(at_once: int, seconds: float) -> float:
+    async def rate(at_once: int, seconds: float = 8) -> float:
         """Reviews a second of so many who ask one after the other, with the same beside them as in the overload."""
         beside = load.now_and_then(lookup, 0.1, seconds), load.now_and_then(health, 0.1, seconds)
         seen, *_ = await asyncio.gather(load.closed(at_once, seconds), *beside)
         return seen.statuses["others"][200] / seconds
 
     levels = [2**power for power in range(most.bit_length())]
-    rates = {at_once: [await rate(at_once, 8)] for at_once in levels}
+    rates = {at_once: [await rate(at_once)] for at_once in levels}
     before, memory, threads = processor_seconds(pid), resident_mib(pid), worker_threads(pid)
     under = load.opened(times * max(held[0] for held in rates.values()), seconds)
     beside = load.now_and_then(lookup, 0.1, seconds)
@@ -259,7 +259,7 @@ async def measure(url: str, pid: int, seconds: float, times: float, most: int) -
     )
     used, had = processor_seconds(pid) - before, worker_threads(pid)
     for at_once, held in rates.items():
-        held.append(await rate(at_once, 8))
+        held.append(await rate(at_once))
         print(f"  {at_once} at once: {held[0]:.1f} reviews/s before, {held[1]:.1f} after")
     # The machine changes, and the highest of several is too high by chance: hence before and after, and the mean of both.
     peak = max(map(statistics.mean, rates.values()))

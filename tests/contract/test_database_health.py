@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sengol_api.adapters.sql.engine import Database
 from sengol_api.ops.health import Dependency, Health
 from sengol_api.resilience import Registry
+from support.process import children
 
 pytestmark = pytest.mark.postgres
 NO_MEMORY = 1e-9
@@ -24,8 +25,7 @@ def frozen(url):
     folder = Path(parse_qs(urlsplit(url).query)["host"][0])
     (lock,) = folder.glob(".s.PGSQL.*.lock")
     parent = int(lock.read_text().split("\n", 1)[0])
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    stopped = [parent, *map(int, children)]
+    stopped = [parent, *children(parent)]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     try:

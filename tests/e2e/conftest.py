@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from support.process import environment
+from support.process import children, environment
 
 READY = re.compile(rb"Sengol API is ready at http://(\S+?):(\d+)")
 PASSWORD = "a long passphrase"
@@ -82,8 +82,7 @@ class Server:
     @property
     def workers(self) -> list[int]:
         """The ids of its worker processes."""
-        parent = self.process.pid
-        return sorted(map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()))
+        return sorted(children(self.process.pid))
 
     def kill(self) -> None:
         """``kill -9`` of the server and all of its workers."""

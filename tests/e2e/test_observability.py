@@ -57,7 +57,7 @@ def test_whichever_worker_is_asked_it_speaks_for_both_and_all_that_is_logged_has
         assert found["sengol_http_requests_total", ("GET", "(none)", "4xx")] == 40
         assert found["sengol_http_errors_total", ("NOT_FOUND",)] == 40
     assert found["sengol_event_loop_lag_seconds_count", ()] > 0
-    one_of_them = int(Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()[0])
+    one_of_them = server.workers[0]
     os.kill(one_of_them, signal.SIGKILL)
     wait_for(server, workers=2, without=one_of_them)
     assert scraped(server)["sengol_http_requests_total", ("GET", "(none)", "4xx")] == 40

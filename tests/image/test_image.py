@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from support.image import Image, children, image
+from support.image import Image, image
+from support.process import children
 from support.service_process import ServiceProcess, free_ports
 
 pytestmark = pytest.mark.image

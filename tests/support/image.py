@@ -17,6 +17,8 @@ from typing import Any
 
 from support.due import unavailable
 
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+"""Where the tools are, also for who is root without those folders in his own."""
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("buildah", "debootstrap", "apt-get", "unshare", "nsenter", "setpriv", "chroot")
 SUITES = {"3.11": "bookworm", "3.13": "trixie"}
@@ -38,8 +40,7 @@ exec setpriv --no-new-privs chroot --userspec="$user" "$root" env -i "$@"
 
 def ready() -> None:
     """Skip, or fail where it is due, when an image cannot be built here."""
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = [tool for tool in TOOLS if shutil.which(tool, path=path) is None]
+    missing = [tool for tool in TOOLS if shutil.which(tool, path=PATH) is None]
     if missing:
         unavailable("image", f"no {', '.join(missing)} here (Debian: apt-get install buildah debootstrap)")
     if os.geteuid() != 0:
@@ -48,11 +49,10 @@ def ready() -> None:
 
 def said(*command: str, patience: float = 600, **environment: str) -> str:
     """What a command says on standard output; it must succeed."""
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, "PATH": path, "LC_ALL": "C.UTF-8", **environment},
+        env={**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8", **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -83,8 +83,7 @@ class Image:
         self._buildah(
             "bud", "--pull=never", "--network=host", "--format=docker", "-f", str(dockerfile), "-t", "sengol-api", str(ROOT)
         )
-        self.container = self._buildah("from", "--pull=never", "localhost/sengol-api")
-        self.root = Path(self._buildah("mount", self.container))
+        self.root = Path(self._buildah("mount", self._buildah("from", "--pull=never", "localhost/sengol-api")))
 
     def _stand_in(self, dockerfile: str) -> None:
         (name,) = set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE))
@@ -106,16 +105,15 @@ class Image:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """How it is run, as engines read it."""
-        found: Mapping[str, Any] = json.loads(self._buildah("inspect", "--type", "image", "localhost/sengol-api"))["Docker"][
-            "config"
-        ]
+        told = json.loads(self._buildah("inspect", "--type", "image", "localhost/sengol-api"))
+        found: Mapping[str, Any] = told["Docker"]["config"]
         return found
 
-    def command(self, *arguments: str, **environment: str) -> Sequence[str]:
+    def command(self, **environment: str) -> Sequence[str]:
         """The command that runs it as an engine would, on this machine's network; it is the first process of its namespace."""
         given = [*self.config["Env"], *(f"{name}={value}" for name, value in environment.items())]
         alone = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", INSIDE, "sh")
-        return (*alone, str(self.root), self.config["User"], *given, *self.config["Entrypoint"], *(arguments or self.config["Cmd"]))
+        return (*alone, str(self.root), self.config["User"], *given, *self.config["Entrypoint"], *self.config["Cmd"])
 
     def within(self, pid: int, *command: str) -> subprocess.CompletedProcess[str]:
         """Run something beside a running one, with its user and its environment.
@@ -136,11 +134,6 @@ class Image:
         for what in ("umount", "rm"):
             self._buildah(what, "--all")
         shutil.rmtree(self._folder)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sengol_api.api.services import Services
 from sengol_api.resilience import Rejected, TimedOut, deadline
 from sengol_api.review.errors import AppError, Problem, ValidationError
 from sengol_api.review.facts import ReviewRequest
-from sengol_api.review.generated import Generated, Outcome, Progress
+from sengol_api.review.generated import Outcome, Progress
 from sengol_api.review.question import part_of
 from sengol_api.review.reviews import QuestionSet
 from sengol_api.review.weights import final_weight
@@ -65,11 +65,6 @@ def _event(name: str, data: object) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
 
-def _questions(result: Generated) -> list[bytes]:
-    content = present.content(result)
-    return [_event("question", each) for part in ("risk_questions", "compliance_questions") for each in content[part]]
-
-
 async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
     """Progress, each question, the whole result; or one error. A client that goes away cancels the work."""
     steps: asyncio.Queue[Progress | None] = asyncio.Queue()
@@ -91,10 +86,11 @@ async def _events(call: Call, request: ReviewRequest) -> AsyncIterator[bytes]:
         while (step := await steps.get()) is not None:
             yield _event("progress", {"stage": step.stage, "done": step.done, "total": step.total})
         outcome = await task
-        questions = await asyncio.to_thread(_questions, outcome.generated)
-        result = _event("result", wire.Success(data=await rendered(outcome.generated, _how(call, outcome))))
-        for event in (*questions, result):
-            yield event
+        result = await rendered(outcome.generated, _how(call, outcome))
+        for part in (result.risk_questions, result.compliance_questions):
+            for question in msgspec.json.decode(part, type=list[msgspec.Raw]):
+                yield _event("question", question)
+        yield _event("result", wire.Success(data=result))
     except Exception as error:  # noqa: BLE001 - the status line is sent: an event is the only way left to tell
         state = call.request.scope["state"]
         told = describe(_told(error, call.deadline_ms), state["request_id"])
